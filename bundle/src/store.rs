@@ -1,0 +1,239 @@
+//! The store: a folder of blobs by digest, where `fetch` puts and `pack` takes.
+//!
+//! ```text
+//! STORE/blobs/sha256/<hex>     complete, verified, synced
+//! STORE/partial/<hex>          the beginning of a blob; its length is how far it got
+//! STORE/lock                   held by whoever writes
+//! ```
+//! A blob appears under its name only whole and verified, by rename. A partial file is never trusted: whoever
+//! goes on from it reads and hashes it first.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
+use std::path::{Path, PathBuf};
+
+use crate::digest::{Digest, Hasher, READ_CHUNK};
+
+/// A folder of blobs by digest.
+#[derive(Debug, Clone)]
+pub struct Store {
+    root: PathBuf,
+}
+
+/// Why the store fails.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The system refuses.
+    #[error("can't {doing} {}", path.display())]
+    Io {
+        /// What was tried.
+        doing: &'static str,
+        /// On which path.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Somebody else writes.
+    #[error("the store {} is in use by another ferry-bundle", path.display())]
+    Busy {
+        /// The store.
+        path: PathBuf,
+    },
+    /// A blob that is not what its name says.
+    #[error("{} is damaged: it should be {expected} and is {actual}", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// By its name.
+        expected: Digest,
+        /// As read.
+        actual: Digest,
+    },
+}
+
+fn io_error<'a>(doing: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> StoreError + 'a {
+    move |source| StoreError::Io { doing, path: path.to_owned(), source }
+}
+
+/// Held while a store is written to; let go when dropped, or when the process ends.
+#[derive(Debug)]
+pub struct StoreLock(#[expect(dead_code, reason = "the lock lives as long as the open file")] File);
+
+impl Store {
+    /// Opens the store at `root`, making its folders if there are none.
+    pub fn open(root: &Path) -> Result<Self, StoreError> {
+        let store = Self { root: root.to_owned() };
+        for path in [store.root.join("blobs/sha256"), store.root.join("partial")] {
+            fs::create_dir_all(&path).map_err(io_error("make folder", &path))?;
+        }
+        Ok(store)
+    }
+
+    /// The folder.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Takes the store for writing.
+    pub fn lock(&self) -> Result<StoreLock, StoreError> {
+        let path = self.root.join("lock");
+        let file =
+            OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(io_error("open", &path))?;
+        match file.try_lock() {
+            Ok(()) => Ok(StoreLock(file)),
+            Err(fs::TryLockError::WouldBlock) => Err(StoreError::Busy { path: self.root.clone() }),
+            Err(fs::TryLockError::Error(source)) => Err(StoreError::Io { doing: "lock", path, source }),
+        }
+    }
+
+    /// Where a complete blob stands.
+    #[must_use]
+    pub fn path(&self, digest: &Digest) -> PathBuf {
+        self.root.join("blobs/sha256").join(digest.hex())
+    }
+
+    fn partial_path(&self, digest: &Digest) -> PathBuf {
+        self.root.join("partial").join(digest.hex())
+    }
+
+    /// The size of a complete blob, if it is here.
+    #[must_use]
+    pub fn size(&self, digest: &Digest) -> Option<u64> {
+        fs::metadata(self.path(digest)).ok().filter(fs::Metadata::is_file).map(|metadata| metadata.len())
+    }
+
+    /// Opens a complete blob. Not hashed: who reads it hashes it.
+    pub fn reader(&self, digest: &Digest) -> io::Result<File> {
+        File::open(self.path(digest))
+    }
+
+    /// Puts `bytes` there, whole.
+    pub fn put(&self, bytes: &[u8]) -> Result<Digest, StoreError> {
+        let digest = Digest::of(bytes);
+        if self.size(&digest) != Some(bytes.len() as u64) {
+            let mut partial = self.partial(&digest)?;
+            partial.restart()?;
+            partial.append(bytes)?;
+            partial.publish(&digest)?;
+        }
+        Ok(digest)
+    }
+
+    /// Opens a blob's partial file, reading and hashing what is there.
+    pub fn partial(&self, digest: &Digest) -> Result<Partial, StoreError> {
+        let path = self.partial_path(digest);
+        let fail = io_error("open", &path);
+        let mut file =
+            OpenOptions::new().create(true).truncate(false).read(true).write(true).open(&path).map_err(fail)?;
+        let mut hasher = Hasher::new();
+        let mut buffer = vec![0; READ_CHUNK];
+        loop {
+            match file.read(&mut buffer).map_err(io_error("read", &path))? {
+                0 => break,
+                n => hasher.update(&buffer[..n]),
+            }
+        }
+        Ok(Partial { target: self.path(digest), path, file, hasher })
+    }
+}
+
+/// A blob on its way into the store.
+#[derive(Debug)]
+pub struct Partial {
+    path: PathBuf,
+    target: PathBuf,
+    file: File,
+    hasher: Hasher,
+}
+
+impl Partial {
+    /// How many bytes are there.
+    #[must_use]
+    pub fn length(&self) -> u64 {
+        self.hasher.length()
+    }
+
+    /// Throws away what is there.
+    pub fn restart(&mut self) -> Result<(), StoreError> {
+        self.file.set_len(0).map_err(io_error("empty", &self.path))?;
+        self.file.seek(SeekFrom::Start(0)).map_err(io_error("rewind", &self.path))?;
+        self.hasher = Hasher::new();
+        Ok(())
+    }
+
+    /// Adds `bytes` at the end.
+    pub fn append(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
+        self.file.write_all(bytes).map_err(io_error("write", &self.path))?;
+        self.hasher.update(bytes);
+        Ok(())
+    }
+
+    /// Checks the digest, syncs, and gives the blob its name. A wrong one is removed.
+    pub fn publish(self, expected: &Digest) -> Result<(), StoreError> {
+        let actual = self.hasher.finish();
+        if actual != *expected {
+            fs::remove_file(&self.path).map_err(io_error("remove", &self.path))?;
+            return Err(StoreError::Damaged { path: self.path, expected: *expected, actual });
+        }
+        self.file.sync_all().map_err(io_error("sync", &self.path))?;
+        fs::rename(&self.path, &self.target).map_err(io_error("rename", &self.path))?;
+        sync_folder_of(&self.target).map_err(io_error("sync the folder of", &self.target))
+    }
+}
+
+/// Makes a rename in the folder of `path` last.
+pub fn sync_folder_of(path: &Path) -> io::Result<()> {
+    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    File::open(folder)?.sync_all()
+}
+
+/// Writes a small file whole or not at all: a temporary name in the same folder, sync, rename, sync.
+pub fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".tmp");
+    let temporary = path.with_file_name(name);
+    let mut file = File::create(&temporary)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    fs::rename(&temporary, path)?;
+    sync_folder_of(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_blob_appears_only_whole_and_right() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let digest = Digest::of(b"hello world");
+        let mut partial = store.partial(&digest).unwrap();
+        partial.append(b"hello ").unwrap();
+        drop(partial);
+        assert_eq!(store.size(&digest), None);
+
+        let mut partial = store.partial(&digest).unwrap();
+        assert_eq!(partial.length(), 6);
+        partial.append(b"world").unwrap();
+        partial.publish(&digest).unwrap();
+        assert_eq!(store.size(&digest), Some(11));
+        assert!(!store.partial_path(&digest).exists());
+
+        let mut partial = store.partial(&digest).unwrap();
+        partial.append(b"other").unwrap();
+        assert!(matches!(partial.publish(&digest), Err(StoreError::Damaged { .. })));
+        assert!(!store.partial_path(&digest).exists() && store.size(&digest) == Some(11));
+    }
+
+    #[test]
+    fn one_writer_at_a_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let held = store.lock().unwrap();
+        assert!(matches!(store.lock(), Err(StoreError::Busy { .. })));
+        drop(held);
+        store.lock().unwrap();
+    }
+}

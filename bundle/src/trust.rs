@@ -1,0 +1,212 @@
+//! Whom a site trusts, and what it has seen: the rules by which a bundle is let in.
+
+use serde::{Deserialize, Serialize};
+
+use crate::index::Identity;
+use crate::manifest::file::Product;
+use crate::sign::{KeyId, PublicKey};
+
+/// How far a serial may jump ahead of the last seen one, so that one stolen signature can't use up all numbers
+/// (TUF's fast-forward attack).
+pub const MAX_SERIAL_JUMP: u64 = 10_000;
+
+/// Which signatures let a bundle in.
+#[derive(Debug, Clone, Default)]
+pub struct TrustPolicy {
+    /// The trusted keys. A key that stands here twice counts once.
+    pub keys: Vec<PublicKey>,
+    /// How many of them must have signed; 0 means 1.
+    pub threshold: usize,
+    /// Let in what nobody trusted has signed. Signatures that are there must still be valid.
+    pub insecure_unsigned: bool,
+    /// The newest serial seen of each product and channel.
+    pub seen: Vec<Seen>,
+}
+
+/// The newest serial seen of a product's channel.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Seen {
+    /// The product's name.
+    pub product: crate::name::Name,
+    /// The channel.
+    pub channel: crate::name::Name,
+    /// The highest serial.
+    pub serial: u64,
+}
+
+/// On what grounds a bundle was let in. Shown in every output.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Assurance {
+    /// Signed by enough trusted keys; these are all that signed and are trusted.
+    Trusted(Vec<KeyId>),
+    /// Let in although not enough trusted keys signed. These signed, none or too few of them trusted.
+    Insecure(Vec<KeyId>),
+}
+
+impl Assurance {
+    /// One line for people.
+    #[must_use]
+    pub fn describe(&self) -> String {
+        let list = |keys: &[KeyId]| keys.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        match self {
+            Self::Trusted(keys) => format!("signed by {}", list(keys)),
+            Self::Insecure(keys) if keys.is_empty() => "UNSIGNED: let in by --insecure-unsigned".to_owned(),
+            Self::Insecure(keys) => format!("NOT TRUSTED: signed by {}, let in by --insecure-unsigned", list(keys)),
+        }
+    }
+
+    /// Whether enough trusted keys signed.
+    #[must_use]
+    pub fn is_trusted(&self) -> bool {
+        matches!(self, Self::Trusted(_))
+    }
+}
+
+/// Why a bundle is not let in.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TrustError {
+    /// No signature at all.
+    #[error("the bundle is not signed")]
+    Unsigned,
+    /// Too few trusted signatures.
+    #[error("{trusted} of the needed {needed} trusted keys signed; the bundle is signed by {}", list(.signers))]
+    Threshold {
+        /// How many trusted keys signed.
+        trusted: usize,
+        /// How many must.
+        needed: usize,
+        /// Who signed.
+        signers: Vec<KeyId>,
+    },
+    /// More signatures asked for than there are keys.
+    #[error("a threshold of {needed} can't be met by {keys} different trusted keys")]
+    Impossible {
+        /// How many must sign.
+        needed: usize,
+        /// How many keys there are.
+        keys: usize,
+    },
+    /// Older than what the site has.
+    #[error("serial {serial} of {product} ({channel}) is older than {seen}, which this site has seen")]
+    Rollback {
+        /// The product.
+        product: String,
+        /// The channel.
+        channel: String,
+        /// The bundle's serial.
+        serial: u64,
+        /// The newest seen.
+        seen: u64,
+    },
+    /// Absurdly newer.
+    #[error("serial {serial} of {product} is more than {MAX_SERIAL_JUMP} ahead of {seen}, which this site has seen")]
+    FastForward {
+        /// The product.
+        product: String,
+        /// The bundle's serial.
+        serial: u64,
+        /// The newest seen.
+        seen: u64,
+    },
+}
+
+fn list(keys: &[KeyId]) -> String {
+    keys.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+impl TrustPolicy {
+    /// Trusts any one of `keys`.
+    #[must_use]
+    pub fn any_of(keys: Vec<PublicKey>) -> Self {
+        Self { keys, threshold: 1, ..Self::default() }
+    }
+
+    /// Whether the keys that signed are enough. `signers` are keys whose signatures have been checked.
+    pub fn admit(&self, signers: &[PublicKey]) -> Result<Assurance, TrustError> {
+        let unique = |keys: &mut Vec<PublicKey>| {
+            keys.sort();
+            keys.dedup();
+        };
+        let (mut trusted, mut signers) = (self.keys.clone(), signers.to_vec());
+        unique(&mut trusted);
+        unique(&mut signers);
+        let needed = self.threshold.max(1);
+        let ids = |keys: &[PublicKey]| keys.iter().map(PublicKey::id).collect::<Vec<_>>();
+        let good: Vec<_> = signers.iter().copied().filter(|key| trusted.contains(key)).collect();
+        if good.len() >= needed {
+            return Ok(Assurance::Trusted(ids(&good)));
+        }
+        if self.insecure_unsigned {
+            return Ok(Assurance::Insecure(ids(&signers)));
+        }
+        if !trusted.is_empty() && trusted.len() < needed {
+            return Err(TrustError::Impossible { needed, keys: trusted.len() });
+        }
+        if signers.is_empty() {
+            return Err(TrustError::Unsigned);
+        }
+        Err(TrustError::Threshold { trusted: good.len(), needed, signers: ids(&signers) })
+    }
+
+    /// Whether a serial may follow what the site has seen. The same serial may come again.
+    pub fn check_serial(&self, identity: &Identity) -> Result<(), TrustError> {
+        let Product { name, channel, .. } = &identity.product;
+        let serial = identity.serial;
+        for seen in self.seen.iter().filter(|seen| seen.product == *name && seen.channel == *channel) {
+            if serial < seen.serial {
+                let (product, channel) = (name.to_string(), channel.to_string());
+                return Err(TrustError::Rollback { product, channel, serial, seen: seen.serial });
+            }
+            if serial - seen.serial > MAX_SERIAL_JUMP {
+                return Err(TrustError::FastForward { product: name.to_string(), serial, seen: seen.serial });
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sign::SecretKey;
+
+    fn key(n: u8) -> PublicKey {
+        SecretKey::from_seed([n; 32]).public()
+    }
+
+    #[test]
+    fn k_of_n_counts_keys_not_signatures() {
+        let policy = TrustPolicy { threshold: 2, ..TrustPolicy::any_of(vec![key(1), key(2), key(3)]) };
+        assert!(matches!(policy.admit(&[key(1), key(3)]), Ok(Assurance::Trusted(ids)) if ids.len() == 2));
+        assert!(matches!(policy.admit(&[key(1), key(1)]), Err(TrustError::Threshold { trusted: 1, .. })));
+        assert!(matches!(policy.admit(&[key(1), key(9)]), Err(TrustError::Threshold { trusted: 1, .. })));
+        assert!(matches!(policy.admit(&[]), Err(TrustError::Unsigned)));
+        let twice = TrustPolicy { threshold: 2, ..TrustPolicy::any_of(vec![key(1), key(1)]) };
+        assert!(matches!(twice.admit(&[key(1)]), Err(TrustError::Impossible { .. })));
+    }
+
+    #[test]
+    fn no_keys_means_no_trust_and_insecurity_has_to_be_asked_for() {
+        let nobody = TrustPolicy::default();
+        assert!(matches!(nobody.admit(&[key(1)]), Err(TrustError::Threshold { .. })));
+        let insecure = TrustPolicy { insecure_unsigned: true, ..TrustPolicy::default() };
+        assert!(!insecure.admit(&[]).unwrap().is_trusted());
+        assert!(insecure.admit(&[]).unwrap().describe().contains("UNSIGNED"));
+        let both = TrustPolicy { insecure_unsigned: true, ..TrustPolicy::any_of(vec![key(1)]) };
+        assert!(both.admit(&[key(1)]).unwrap().is_trusted());
+    }
+
+    #[test]
+    fn serials_neither_fall_nor_leap() {
+        let name = |t: &str| crate::name::Name::parse(t).unwrap();
+        let product =
+            Product { name: name("shop"), version: crate::name::Version::parse("1").unwrap(), channel: name("stable") };
+        let identity = |serial| Identity { format: 1, product: product.clone(), serial };
+        let seen = vec![Seen { product: name("shop"), channel: name("stable"), serial: 5 }];
+        let policy = TrustPolicy { seen, ..TrustPolicy::default() };
+        assert!(matches!(policy.check_serial(&identity(4)), Err(TrustError::Rollback { seen: 5, .. })));
+        assert!(policy.check_serial(&identity(5)).is_ok() && policy.check_serial(&identity(6)).is_ok());
+        assert!(matches!(policy.check_serial(&identity(10_006)), Err(TrustError::FastForward { .. })));
+    }
+}
