@@ -1,0 +1,69 @@
+//! `pack`: a lock and the store become one signed bundle.
+
+use std::path::{Path, PathBuf};
+
+use ferry_bundle_format::assemble::{SignedBundle, UnsignedBundle};
+use ferry_bundle_format::documents::human_size;
+
+use super::fetch::StoreArgs;
+use super::lock::read;
+use crate::cli::{Context, SigningArgs, seal};
+use crate::event::Event;
+use crate::failure::Failure;
+use crate::pack;
+
+/// Flags of `pack`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  ferry-bundle pack site.lock.yaml -o site-1.0.ferry --sign release.key")]
+pub struct Args {
+    /// The lock.
+    pub lock: PathBuf,
+    /// The bundle to write.
+    #[arg(long, short, value_name = "FILE")]
+    pub output: PathBuf,
+    /// Replace a file that is there.
+    #[arg(long)]
+    pub force: bool,
+    /// Accepted for symmetry with fetch and make: packing is one stream, its bytes never depend on this.
+    #[arg(long, short, value_name = "N", default_value_t = 1)]
+    pub jobs: usize,
+    /// Where the store is.
+    #[command(flatten)]
+    pub store: StoreArgs,
+    /// Who signs.
+    #[command(flatten)]
+    pub signing: SigningArgs,
+}
+
+/// Packs.
+pub fn run(args: &Args, context: &Context) -> Result<(), Failure> {
+    let lock = read(&args.lock)?;
+    let keys = args.signing.open()?;
+    let bundle = seal(UnsignedBundle::of(&lock)?, &keys, context);
+    if pack::is_there(&bundle, &args.output)? {
+        context
+            .reporter
+            .event(&Event::Note { text: "it is there already; `ferry-bundle verify` checks its content".into() });
+        finish(context, &args.output, &bundle);
+        return Ok(());
+    }
+    pack::pack(&bundle, &args.store.open()?, &args.output, args.force, context.reporter.as_ref())?;
+    finish(context, &args.output, &bundle);
+    Ok(())
+}
+
+pub(super) fn finish(context: &Context, path: &Path, bundle: &SignedBundle) {
+    let index = bundle.index();
+    let text = format!(
+        "{}: {} {} serial {}, {} artifacts, {}",
+        path.display(),
+        index.product.name,
+        index.product.version,
+        index.serial,
+        index.artifacts.len(),
+        human_size(bundle.length())
+    );
+    let data =
+        serde_json::json!({ "bundle": path, "serial": index.serial, "bytes": bundle.length(), "lock": index.lock });
+    context.reporter.event(&Event::Result { text, data });
+}

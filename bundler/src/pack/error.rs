@@ -1,0 +1,81 @@
+//! Why a bundle can't be made.
+
+use std::io;
+use std::path::PathBuf;
+
+use ferry_bundle_format::Digest;
+use ferry_bundle_format::documents::human_size;
+use ferry_bundle_format::write::WriteError;
+
+use crate::failure::{ExitCode, Failure};
+
+/// Why a bundle can't be made.
+#[derive(Debug, thiserror::Error)]
+pub enum PackError {
+    /// Something stands under its name.
+    #[error("{} exists already: it is {what}", path.display())]
+    Exists {
+        /// The path.
+        path: PathBuf,
+        /// What it is.
+        what: &'static str,
+    },
+    /// Another process makes it.
+    #[error("{} is being made by another ferry-bundle", path.display())]
+    Busy {
+        /// The path.
+        path: PathBuf,
+    },
+    /// Not everything is in the store.
+    #[error("{count} blobs ({}) of the lock are not in the store {}, sha256:{} first", human_size(*bytes), store.display(), first.short())]
+    Missing {
+        /// How many.
+        count: usize,
+        /// How many bytes.
+        bytes: u64,
+        /// The first of them.
+        first: Digest,
+        /// The store.
+        store: PathBuf,
+    },
+    /// Not enough room.
+    #[error("{} has {} free, {} are needed", path.display(), human_size(*free), human_size(*needed))]
+    Space {
+        /// The folder.
+        path: PathBuf,
+        /// Bytes needed.
+        needed: u64,
+        /// Bytes free.
+        free: u64,
+    },
+    /// The system refuses.
+    #[error("can't {doing} {}", path.display())]
+    Io {
+        /// What was tried.
+        doing: &'static str,
+        /// On which path.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Writing failed.
+    #[error(transparent)]
+    Write(#[from] WriteError),
+}
+
+impl PackError {
+    /// With exit code and hints.
+    pub(crate) fn into_failure(self) -> Failure {
+        match self {
+            Self::Write(error) => error.into(),
+            Self::Exists { .. } => {
+                Failure::of(ExitCode::Input, &self).hint("give another -o, or --force to replace it")
+            }
+            Self::Missing { .. } => Failure::of(ExitCode::Input, &self)
+                .hint("run `ferry-bundle fetch` with the same lock and --store first"),
+            Self::Space { .. } => Failure::of(ExitCode::Machine, &self)
+                .hint("free some space or write to another disk; nothing has been written"),
+            Self::Busy { .. } | Self::Io { .. } => Failure::of(ExitCode::Machine, &self),
+        }
+    }
+}

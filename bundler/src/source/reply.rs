@@ -1,0 +1,138 @@
+//! A server's answer: status, headers, and a body that is read with limits.
+
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use reqwest::header::{CONTENT_LENGTH, HeaderName, RETRY_AFTER};
+use reqwest::{Response, StatusCode, Url};
+use serde::Deserialize;
+
+use super::error::{SourceError, of_request, printable};
+use super::host::shown;
+use super::retry::retry_after;
+
+/// How much of an error page is read.
+const MAX_COMPLAINT: u64 = 64 * 1024;
+
+/// An answer whose headers have arrived.
+pub(super) struct Reply {
+    response: Response,
+    url: Url,
+    idle: Duration,
+}
+
+impl Reply {
+    pub(super) fn new(response: Response, url: Url, idle: Duration) -> Self {
+        Self { response, url, idle }
+    }
+
+    /// Where it came from, after redirects.
+    pub(super) fn url(&self) -> &Url {
+        &self.url
+    }
+
+    pub(super) fn status(&self) -> StatusCode {
+        self.response.status()
+    }
+
+    /// A header, if it is there once and is text.
+    pub(super) fn header(&self, name: &HeaderName) -> Option<&str> {
+        self.response.headers().get(name)?.to_str().ok()
+    }
+
+    /// All values of a header that are text.
+    pub(super) fn headers(&self, name: &HeaderName) -> Vec<String> {
+        let values = self.response.headers().get_all(name).iter();
+        values.filter_map(|value| value.to_str().ok().map(str::to_owned)).collect()
+    }
+
+    /// The announced length of the body, which for HEAD is that of the body there would be.
+    pub(super) fn length(&self) -> Option<u64> {
+        self.header(&CONTENT_LENGTH)?.parse().ok()
+    }
+
+    pub(super) fn protocol(&self, why: impl Into<String>) -> SourceError {
+        SourceError::Protocol { url: shown(&self.url), why: why.into() }
+    }
+
+    /// The next bytes of the body; an error if none come for the idle time-out.
+    pub(super) async fn chunk(&mut self) -> Result<Option<Bytes>, SourceError> {
+        match tokio::time::timeout(self.idle, self.response.chunk()).await {
+            Ok(chunk) => chunk.map_err(|e| of_request("reading", &self.url, e)),
+            Err(_) => Err(SourceError::Idle { doing: "reading", url: shown(&self.url), after: self.idle }),
+        }
+    }
+
+    /// The whole body, which must not be longer than `limit`.
+    pub(super) async fn bytes(&mut self, limit: u64) -> Result<Bytes, SourceError> {
+        let too_large = || SourceError::TooLarge { url: shown(&self.url), limit };
+        if self.length().is_some_and(|length| length > limit) {
+            return Err(too_large());
+        }
+        let mut body = Vec::new();
+        while let Some(chunk) = self.chunk().await? {
+            if (body.len() + chunk.len()) as u64 > limit {
+                return Err(SourceError::TooLarge { url: shown(&self.url), limit });
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(body.into())
+    }
+
+    /// The error this answer is.
+    pub(super) async fn into_failure(mut self) -> SourceError {
+        let retry_after = self.header(&RETRY_AFTER).and_then(|value| retry_after(value, SystemTime::now()));
+        SourceError::Status {
+            detail: self.complaint().await,
+            url: shown(&self.url),
+            status: self.status().as_u16(),
+            retry_after,
+        }
+    }
+
+    /// What the server says about its failure: the distribution API's error list, or a short plain text.
+    pub(super) async fn complaint(&mut self) -> Option<String> {
+        // A failure to read the explanation of a failure explains nothing.
+        let body = self.bytes(MAX_COMPLAINT).await.unwrap_or_default();
+        complaint_of(&body)
+    }
+}
+
+#[derive(Deserialize)]
+struct Complaints {
+    errors: Vec<Complaint>,
+}
+
+#[derive(Deserialize)]
+struct Complaint {
+    #[serde(default)]
+    code: String,
+    #[serde(default)]
+    message: String,
+}
+
+fn complaint_of(body: &[u8]) -> Option<String> {
+    if let Ok(Complaints { errors }) = serde_json::from_slice(body)
+        && !errors.is_empty()
+    {
+        let texts = errors.iter().map(|e| printable(&format!("{} {}", e.code, e.message)));
+        return Some(texts.collect::<Vec<_>>().join("; "));
+    }
+    let text = printable(std::str::from_utf8(body).ok()?);
+    (!text.is_empty() && !text.starts_with(['<', '{', '['])).then_some(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_is_explained_in_the_servers_words() {
+        let body = br#"{"errors":[{"code":"DENIED","message":"no\u001b[2J push","detail":{}},{"code":"X"}]}"#;
+        assert_eq!(complaint_of(body).as_deref(), Some("DENIED no [2J push; X"));
+        assert_eq!(complaint_of(b"404 page not found\n").as_deref(), Some("404 page not found"));
+        assert_eq!(complaint_of(b"<html>no</html>"), None);
+        assert_eq!(complaint_of(b"{\"errors\":[]}"), None);
+        assert_eq!(complaint_of(b"\xff"), None);
+    }
+}
