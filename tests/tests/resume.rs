@@ -1,0 +1,236 @@
+//! `fetch` and `make`, killed at seeded moments: a rerun completes, goes on inside the blobs, and gives the bytes of an
+//! uninterrupted run; no half file stands under the final name, nothing is left beside it. Shape of the test as
+//! ostree's destructive one: moments between 0 and 1.1 of a whole run, so that some runs finish.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::Stdio;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use ferry_bundle_format::digest::digest_reader;
+use ferry_bundle_format::{Arch, Digest};
+use ferry_bundler::fetch::CHUNK;
+use ferry_bundler::origin::{Action, Fault, ImageSpec, MemoryRegistry, OriginConfig};
+use rustix::process::{Pid, Signal, kill_process};
+use tests::delivery::Delivery;
+
+/// Kills of each verb; 200 in all.
+const KILLS: u64 = 100;
+
+/// What the origin counts as sent although it had not reached the process when that was killed: the socket's buffers
+/// at both ends. The origin sends slowly, so they hold little.
+const ON_THE_WAY: u64 = 256 * 1024;
+
+/// Three images with layers of some megabytes, sent slowly enough to be cut in the middle.
+fn slow() -> Delivery {
+    let registry = MemoryRegistry::default();
+    let mut manifest = String::from(
+        "apiVersion: ferry.dev/v1\nkind: Manifest\nproduct: {name: slow, version: v1}\narches: [amd64]\nimages:\n",
+    );
+    for n in 0..3 {
+        let repository = format!("shop/slow-{n}");
+        let spec = ImageSpec {
+            arches: vec![Arch::Amd64],
+            layers: vec![2_600_000, 1_900_000],
+            ..ImageSpec::new(&repository, "1.0")
+        };
+        spec.publish(&registry).expect("an image");
+        manifest.push_str(&format!("- name: registry.example/{repository}:1.0\n"));
+    }
+    let faults = vec![Fault::new("/blobs/", Action::Trickle { bytes_per_second: 6_000_000 }).method("GET")];
+    let delivery = Delivery::with(OriginConfig { registry: Arc::new(registry), faults, ..OriginConfig::default() });
+    delivery.ferry.write("site.yaml", manifest);
+    delivery
+}
+
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, limit: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % limit.max(1)
+    }
+}
+
+fn sha256(path: &Path) -> Digest {
+    digest_reader(std::fs::File::open(path).expect("a file")).expect("it can be read").0
+}
+
+/// The names below a folder, folders not counted.
+fn listing(folder: &Path) -> Vec<String> {
+    let mut names = Vec::new();
+    let mut folders: Vec<_> = Some(folder.to_owned()).into_iter().filter(|folder| folder.exists()).collect();
+    while let Some(current) = folders.pop() {
+        for entry in std::fs::read_dir(&current).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                names.push(path.strip_prefix(folder).expect("below").display().to_string());
+            }
+        }
+    }
+    names.sort();
+    names
+}
+
+/// Runs `arguments`, kills after `moment`; whether it had finished before.
+fn killed(delivery: &Delivery, arguments: &[&str], moment: Duration, signal: Signal) -> Option<i32> {
+    let mut command = delivery.ferry.command(arguments);
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("ferry-bundle starts");
+    std::thread::sleep(moment);
+    if child.try_wait().expect("its state").is_none() {
+        kill_process(Pid::from_child(&child), signal).expect("a signal to a child");
+    }
+    child.wait().expect("its end").code()
+}
+
+/// What the origin sent of each blob, and where the last request for it began.
+fn blobs(delivery: &Delivery) -> BTreeMap<String, (u64, u64)> {
+    let mut seen = BTreeMap::new();
+    for request in delivery.origin().requests() {
+        if request.method == "GET" && request.path.contains("/blobs/") {
+            let start = request
+                .range
+                .as_deref()
+                .and_then(|range| range.strip_prefix("bytes=")?.strip_suffix('-')?.parse().ok());
+            let entry: &mut (u64, u64) = seen.entry(request.path.clone()).or_default();
+            entry.0 = entry.0.max(start.unwrap_or(0) + request.sent);
+            entry.1 = start.unwrap_or(0);
+        }
+    }
+    seen
+}
+
+/// Kills `arguments` again and again; `clean` prepares, `check` looks at what a kill and then a rerun left.
+fn survive(
+    delivery: &Delivery,
+    arguments: &[&str],
+    seed: u64,
+    clean: impl Fn(),
+    half: impl Fn(u64),
+    whole: impl Fn(u64),
+) {
+    clean();
+    let start = Instant::now();
+    let _ = delivery.ferry.run(arguments);
+    let full = start.elapsed();
+    whole(0);
+    let mut dice = Dice(seed);
+    let mut resumed = 0;
+    for kill in 1..=KILLS {
+        clean();
+        delivery.origin().forget_requests();
+        let moment = Duration::from_micros(dice.below(u64::try_from(full.as_micros()).expect("short") * 11 / 10));
+        let ended = killed(delivery, arguments, moment, Signal::KILL);
+        half(kill);
+        let before = blobs(delivery);
+        delivery.origin().forget_requests();
+        let _ = delivery.ferry.run(arguments);
+        whole(kill);
+        for (path, (_, start)) in blobs(delivery) {
+            let sent = before.get(&path).map_or(0, |(sent, _)| *sent);
+            let again = sent.saturating_sub(start);
+            assert!(
+                again <= CHUNK as u64 + ON_THE_WAY,
+                "kill {kill} (seed {seed}) at {moment:?}, ended {ended:?}: {path}: {sent} sent, rerun from {start}"
+            );
+            resumed += usize::from(start > 0);
+        }
+    }
+    assert!(resumed > 20, "only {resumed} transfers went on inside a blob: the moments prove nothing");
+}
+
+#[test]
+fn make_killed_at_any_moment_goes_on_and_gives_the_same_bytes() {
+    let delivery = slow();
+    let _ = delivery.lock(&[]).expect_code(0, "lock");
+    let sign = [
+        "make",
+        "site.yaml",
+        "-o",
+        "out/site.ferry",
+        "--frozen",
+        "--sign",
+        "release.key",
+        "--age-identity",
+        "identity.txt",
+    ];
+    let arguments = delivery.resolving(&sign);
+    let out = delivery.ferry.path("out");
+    let reference = std::cell::OnceCell::new();
+    survive(
+        &delivery,
+        &arguments,
+        0x5eed_0001,
+        || {
+            let _ = std::fs::remove_dir_all(&out);
+            std::fs::create_dir(&out).expect("a folder");
+        },
+        |kill| {
+            if out.join("site.ferry").exists() {
+                let verify = ["verify", "out/site.ferry", "--trust", "release.pub"];
+                let _ = delivery
+                    .ferry
+                    .ends(&verify)
+                    .expect_code(0, &format!("kill {kill}: what stands under the final name is whole"));
+            }
+        },
+        |kill| {
+            assert_eq!(listing(&out), ["site.ferry"], "kill {kill}");
+            let digest = sha256(&out.join("site.ferry"));
+            assert_eq!(*reference.get_or_init(|| digest), digest, "kill {kill}");
+        },
+    );
+}
+
+#[test]
+fn fetch_killed_at_any_moment_goes_on_and_fills_the_store() {
+    let delivery = slow();
+    let _ = delivery.lock(&[]).expect_code(0, "lock");
+    let mut arguments = vec!["fetch", "site.lock.yaml", "--store", "store"];
+    arguments.extend(delivery.network());
+    let store = delivery.ferry.path("store");
+    let reference = std::cell::OnceCell::new();
+    survive(
+        &delivery,
+        &arguments,
+        0x5eed_0002,
+        || {
+            let _ = std::fs::remove_dir_all(&store);
+        },
+        |kill| {
+            for name in listing(&store.join("blobs/sha256")) {
+                assert_eq!(
+                    sha256(&store.join("blobs/sha256").join(&name)).hex(),
+                    name,
+                    "kill {kill}: a blob under its name is whole"
+                );
+            }
+        },
+        |kill| {
+            let names = listing(&store);
+            assert!(names.iter().all(|name| name == "lock" || name.starts_with("blobs/")), "kill {kill}: {names:?}");
+            assert_eq!(*reference.get_or_init(|| names.clone()), names, "kill {kill}");
+            let blobs = names.iter().filter_map(|name| name.strip_prefix("blobs/sha256/"));
+            blobs.for_each(|hex| assert_eq!(sha256(&store.join("blobs/sha256").join(hex)).hex(), hex, "kill {kill}"));
+        },
+    );
+}
+
+#[test]
+fn ctrl_c_ends_cleanly_and_a_rerun_goes_on() {
+    let delivery = slow();
+    let _ = delivery.lock(&[]).expect_code(0, "lock");
+    let mut arguments = vec!["fetch", "site.lock.yaml", "--store", "store"];
+    arguments.extend(delivery.network());
+    assert_eq!(killed(&delivery, &arguments, Duration::from_millis(350), Signal::INT), Some(130));
+    let partial = std::fs::read_dir(delivery.ferry.path("store/partial")).expect("a folder").count();
+    delivery.origin().forget_requests();
+    let _ = delivery.ferry.run(&arguments);
+    let went_on = blobs(&delivery).values().filter(|(_, start)| *start > 0).count();
+    assert!(partial > 0 && went_on > 0, "{partial} partial files, {went_on} transfers went on");
+}
