@@ -30,6 +30,15 @@ const EVERY: Duration = Duration::from_millis(50);
 /// When it can't be started: the benchmark makes no sense then.
 #[must_use]
 pub fn measure(command: &mut Command, folder: &Path) -> Cost {
+    measure_until(command, folder, || false)
+}
+
+/// As [`measure`], but for a server: it is asked to end (SIGTERM) once `done` says so.
+///
+/// # Panics
+/// When it can't be started.
+#[must_use]
+pub fn measure_until(command: &mut Command, folder: &Path, done: impl Fn() -> bool) -> Cost {
     let start = Instant::now();
     let mut child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
     let (mut memory, mut disk) = (0, 0);
@@ -45,6 +54,11 @@ pub fn measure(command: &mut Command, folder: &Path) -> Cost {
         if let Some((status, total)) = ended(&mut child) {
             processor = processor.max(total);
             break status;
+        }
+        if done() {
+            // It may have ended just now: then there is nothing to ask any more.
+            let _ =
+                rustix::process::kill_process(rustix::process::Pid::from_child(&child), rustix::process::Signal::TERM);
         }
         std::thread::sleep(EVERY);
     };

@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 
-use tests::bench::measure::{Cost, measure, used};
+use tests::bench::measure::{Cost, measure, measure_until, used};
 use tests::bench::set;
 use tests::docker_registry::{DockerRegistry, RegistryOptions};
 use tests::program::Program;
@@ -68,6 +68,7 @@ fn run() -> Result<(), Failure> {
 
     bench.make()?;
     bench.verify()?;
+    bench.serve()?;
     bench.push()
 }
 
@@ -137,6 +138,28 @@ impl Bench {
             self.bytes / ours.wall.as_secs_f64() / 1e9
         ));
         Ok(())
+    }
+
+    /// Four clients at once read an image each from the served bundle.
+    fn serve(&self) -> Result<(), Failure> {
+        let Some(skopeo) = Program::skopeo() else { return Ok(()) };
+        say("\nserve to four clients at once    CPU s   wall s   RSS MB");
+        let (mine, folder) = (self.sub("ferry")?, self.sub("served")?);
+        let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let host = format!("127.0.0.1:{port}");
+        // The server is ended by its process id when the clients are done; `wait` gives its end to the script.
+        let copies = self.names.iter().take(4).enumerate().map(|(n, name)| {
+            let skopeo = skopeo.path().display();
+            format!("{skopeo} --insecure-policy copy -q --retry-times 5 --src-tls-verify=false docker://{host}/{name} dir:{}/{n} &", folder.display())
+        });
+        let clients = std::thread::spawn({
+            let script = format!("sleep 1; {} wait", copies.collect::<Vec<_>>().join(" "));
+            move || Command::new("sh").arg("-c").arg(script).stdout(Stdio::null()).stderr(Stdio::null()).status()
+        });
+        let mut server = self.ferry(&mine, &["serve", "site.ferry", "--insecure-unsigned", "--listen", &host]);
+        let cost = measure_until(&mut server, &folder, || clients.is_finished());
+        row("ferry-bundle serve", cost, None);
+        Ok(std::fs::remove_dir_all(folder)?)
     }
 
     fn push(&self) -> Result<(), Failure> {
