@@ -1,0 +1,23 @@
+//! Hosts to test on: how they are named and reached, what they can be told, and one way to make them.
+//!
+//! ```text
+//! Driver (trait) ◄── Nspawn     tree: the Debian tree    boot: overlay, cgroups, start, power cut
+//!                               network: namespaces       egress: what tried to get out
+//!                               fault: what can be broken
+//! ```
+
+mod boot;
+mod cgroup;
+mod driver;
+mod egress;
+mod fault;
+mod lab;
+mod network;
+mod nspawn;
+mod tree;
+
+pub use driver::Driver;
+pub use egress::{Attempt, Egress, self_test};
+pub use fault::{Fault, help as faults};
+pub use lab::{HostPlace, Lab, USER_PASSWORD};
+pub use nspawn::Nspawn;
