@@ -272,10 +272,9 @@ fn origin(place: &Place, verb: Origin) -> Result<ExitCode, Error> {
         Origin::Up { port, out } => {
             let stock = origin::Stock::made(place, &ui)?;
             let out = out.unwrap_or_else(|| place.path("origin"));
-            let served = origin::Served::start(&stock, port)?;
-            served.write_lists(&out)?;
+            let served = origin::Served::start(&stock, port, &out)?;
             ui.say(format!("serving on {}", served.address()));
-            ui::answer(&format!("ferry-bundle make MANIFEST -o FILE {}\n", served.flags(&out).join(" ")));
+            ui::answer(&format!("ferry-bundle make MANIFEST -o FILE {}\n", served.flags().join(" ")));
             served.until_interrupted()?;
         }
     }

@@ -21,3 +21,13 @@ pub use egress::{Attempt, Egress, self_test};
 pub use fault::{Fault, help as faults};
 pub use lab::{HostPlace, Lab, USER_PASSWORD};
 pub use nspawn::Nspawn;
+
+use std::path::PathBuf;
+
+use crate::error::Error;
+use crate::place::Place;
+
+/// The Debian tree that hosts boot from, made if it is not there: images take their user land from it.
+pub fn tree(place: &Place) -> Result<PathBuf, Error> {
+    Ok(tree::tree(place)?.0)
+}
