@@ -2,11 +2,14 @@
 //!
 //! ```text
 //! site.yaml ─► site ──Site──┬─► host (SSH) ─► facts ──Facts──► preflight ──Findings──┐
-//! bundle ──► cargo ──Cargo──┴───────────────────────────────────────────► plan ──Plan─┤
+//! bundle ─► supply ─Supply─┴───────────────────────────────────────────► plan ──Plan─┤
 //!                                                                                     ▼
 //!       report ◄──Report── fold ◄── journal.jsonl ◄──Event── run ──Host──► hosts ◄── accept
 //! ```
 //! No internet, no terminal. Events are emitted; the installer shows them.
 
+pub mod action;
 pub mod host;
+pub mod pki;
 pub mod site;
+pub mod vault;
