@@ -9,7 +9,13 @@
 //! No internet, no terminal. Events are emitted; the installer shows them.
 
 pub mod action;
+pub mod event;
 pub mod host;
+pub mod journal;
 pub mod pki;
+pub mod plan;
+pub mod registry;
+pub mod run;
 pub mod site;
+pub mod supply;
 pub mod vault;

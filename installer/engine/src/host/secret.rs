@@ -46,17 +46,21 @@ impl Redactor {
     pub fn learn(&self, secret: &Secret) {
         let long = secret.expose().lines().map(str::trim).filter(|line| line.len() >= 4);
         let mut known = self.0.write().unwrap_or_else(std::sync::PoisonError::into_inner);
-        for line in long {
-            if !known.iter().any(|one| one.expose() == line) {
+        // A text with quotes or backslashes looks otherwise inside JSON.
+        let escaped = |line: &str| serde_json::to_string(line).unwrap_or_default().trim_matches('"').to_owned();
+        for line in long.flat_map(|line| [line.to_owned(), escaped(line)]) {
+            if !known.iter().any(|one| one.expose() == line.as_str()) {
                 known.push(Secret::new(line));
             }
         }
+        known.sort_by_key(|secret| std::cmp::Reverse(secret.expose().len()));
     }
 
     /// `text` without any of them.
     #[must_use]
     pub fn redact(&self, text: &str) -> String {
         let known = self.0.read().unwrap_or_else(std::sync::PoisonError::into_inner);
+        // Longest first: one secret may be a part of another.
         known.iter().fold(text.to_owned(), |text, secret| {
             if text.contains(secret.expose()) { text.replace(secret.expose(), REDACTED) } else { text }
         })

@@ -116,20 +116,20 @@ fn ranges(raw: &SiteFile, problems: &mut Problems) {
     }
     let share = raw.kubernetes.node_prefix;
     let fits = share >= pods.value.prefix() && share - pods.value.prefix() <= 16 && share <= pods.value.bits();
-    if !fits {
-        let message = format!("nodePrefix {share} does not divide {}", pods.value);
-        problems.add(place, message, Some("it must be longer than the pods' prefix, by at most 16"));
-    } else {
+    if fits {
         let nodes = raw.hosts.iter().filter(|host| is_node(host)).count();
         let shares = 1_usize.checked_shl(u32::from(share - pods.value.prefix())).unwrap_or(usize::MAX);
         if nodes > shares {
             problems.add(place, format!("{} has room for {shares} nodes, not for {nodes}", pods.value), None);
         }
-        let pods_each = 1_u128.checked_shl(u32::from(pods.value.bits() - share)).unwrap_or(u128::MAX) - 2;
-        if u128::from(raw.kubernetes.max_pods) > pods_each {
+        let addresses = 1_u128.checked_shl(u32::from(pods.value.bits() - share)).unwrap_or(u128::MAX);
+        if u128::from(raw.kubernetes.max_pods) > addresses.saturating_sub(2) {
             let message = format!("maxPods {} do not fit into a /{share}", raw.kubernetes.max_pods);
             problems.add(place, message, Some("a node's share has that many addresses less two"));
         }
+    } else {
+        let message = format!("nodePrefix {share} does not divide {}", pods.value);
+        problems.add(place, message, Some("it must be longer than the pods' prefix, by at most 16"));
     }
     for host in &raw.hosts {
         let Some(address) = internal(host) else { continue };

@@ -36,7 +36,9 @@ impl Cidr {
     #[must_use]
     pub fn holding(address: IpAddr, prefix: u8) -> Self {
         let cleared = match address {
-            IpAddr::V4(v4) => IpAddr::V4(Ipv4Addr::from_bits(v4.to_bits() & mask(prefix, 32) as u32)),
+            IpAddr::V4(v4) => {
+                IpAddr::V4(Ipv4Addr::from_bits(v4.to_bits() & u32::try_from(mask(prefix, 32)).unwrap_or(u32::MAX)))
+            }
             IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & mask(prefix, 128))),
         };
         Self { address: cleared, prefix }
