@@ -8,5 +8,6 @@
 //! ```
 //! No internet, no terminal. Events are emitted; the installer shows them.
 
+pub mod facts;
 pub mod host;
 pub mod site;
