@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! site.yaml ─► site ──Site──┬─► host (SSH) ─► facts ──Facts──► preflight ──Findings──┐
-//! bundle ─► supply ─Supply─┴───────────────────────────────────────────► plan ──Plan─┤
+//! bundle ─► supply ─Supply──┴───────────────────────────────────────────► plan ──Plan─┤
 //!                                                                                     ▼
 //!       report ◄──Report── fold ◄── journal.jsonl ◄──Event── run ──Host──► hosts ◄── accept
 //! ```
@@ -10,6 +10,7 @@
 
 pub mod action;
 pub mod event;
+pub mod facts;
 pub mod host;
 pub mod journal;
 pub mod pki;

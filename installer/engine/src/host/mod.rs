@@ -5,11 +5,13 @@
 
 mod command;
 mod error;
+mod local;
 mod secret;
 mod upload;
 
 pub use command::{Command, Output, Stdin, quote};
 pub use error::{HostError, HostErrorKind};
+pub use local::LocalHost;
 pub use secret::{Redactor, Secret};
 pub use upload::{Bytes, FileRange, Source, Upload};
 
