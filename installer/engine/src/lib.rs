@@ -18,5 +18,6 @@ pub mod plan;
 pub mod registry;
 pub mod run;
 pub mod site;
+pub mod step;
 pub mod supply;
 pub mod vault;

@@ -5,6 +5,7 @@
 //! as they were when it was made. Stages come one after the other; within a stage hosts work in parallel, and each
 //! host's steps come in order.
 
+mod build;
 mod diff;
 mod drift;
 mod file;
@@ -12,6 +13,7 @@ mod probe;
 mod show;
 mod summary;
 
+pub use build::build;
 pub use drift::{Drift, drift};
 pub use file::{PlanFileError, load, save};
 pub use probe::{look, survey};

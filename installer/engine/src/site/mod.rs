@@ -8,6 +8,7 @@ mod check;
 mod cidr;
 pub mod file;
 mod resolved;
+mod settings;
 
 pub use check::read;
 pub use cidr::{Cidr, CidrError};
