@@ -7,8 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ferry_bundle_format::Digest;
-use ferry_engine::host::{Bytes, Command, Host, HostErrorKind, Stdin, Upload};
-use sshd::{Options, Sshd};
+use ferry_engine::host::{Bytes, Command, Host, HostErrorKind, Secret, Stdin, Upload, ssh};
+use ferry_engine::site::file::{Nothing, Privilege, SecretRef};
+use sshd::{Options, Sshd, User};
 
 #[tokio::test]
 async fn runs_commands() {
@@ -69,4 +70,75 @@ async fn uploads_arrive_whole_and_go_on_where_they_stopped() {
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o7777, 0o640);
         assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 1, "no part is left");
     }
+}
+
+fn people() -> Options {
+    let user = |name, shell, sudo| User { name, shell, password: "right-pass", sudo };
+    let users = vec![
+        user("ops", "/bin/bash", "ALL=(ALL) NOPASSWD: ALL"),
+        user("pw", "/bin/sh", "ALL=(ALL) ALL"),
+        user("plain", "/bin/bash", ""),
+        user("csh", "/bin/tcsh", "ALL=(ALL) NOPASSWD: ALL"),
+        user("tty", "/bin/sh", "ALL=(ALL) NOPASSWD: ALL\nDefaults:tty requiretty"),
+        user("out", "/usr/sbin/nologin", ""),
+    ];
+    Options { users, ..Options::default() }
+}
+
+fn prompt(answer: &str) -> SecretRef {
+    SecretRef::Prompt(answer.into())
+}
+
+#[tokio::test]
+async fn becomes_root_in_every_way() {
+    let Some(sshd) = Sshd::start(&people()) else { return };
+    let ways = [
+        ("ops", Privilege::Sudo(Nothing {})),
+        ("csh", Privilege::Sudo(Nothing {})),
+        ("ops", Privilege::SudoPassword(prompt("right-pass"))),
+        ("pw", Privilege::SudoPassword(prompt("right-pass"))),
+        ("plain", Privilege::Su(prompt("root-pass"))),
+        ("csh", Privilege::Su(prompt("root-pass"))),
+    ];
+    for (user, privilege) in ways {
+        let host = ssh::connect(&sshd.host_as(user, privilege.clone()), &sshd.settings()).await.unwrap();
+        let script = "id -u; printf '%s' \"it's \\$x \\\\ ! $(pwd) $(umask) $LC_ALL\"; printf '\\0\\377'; cat";
+        for _ in 0..2 {
+            let command = Command::root(script).reading(Stdin::Secret(Secret::new("the input\n")));
+            let output = host.run(&command).await.unwrap_or_else(|error| panic!("{user} {privilege:?}: {error}"));
+            let expected = [b"0\nit's $x \\ ! / 0022 C\0\xff".as_slice(), b"the input\n"].concat();
+            assert_eq!(output.stdout, expected, "{user} {privilege:?} {output:?}");
+            assert_eq!((output.status, output.errors().as_str()), (0, ""), "{user} {privilege:?}");
+        }
+        let output = host.run(&Command::new("id -un")).await.unwrap();
+        assert_eq!(output.text().trim(), user, "commands without root are the user's own");
+    }
+}
+
+#[tokio::test]
+async fn says_why_root_is_not_had_and_tries_a_password_once() {
+    let Some(sshd) = Sshd::start(&people()) else { return };
+    let ways = [
+        ("pw", Privilege::Sudo(Nothing {}), "sudoPassword"),
+        ("pw", Privilege::SudoPassword(prompt("wrong-pass")), "refused the password"),
+        ("plain", Privilege::SudoPassword(prompt("right-pass")), "not in the sudoers"),
+        ("plain", Privilege::Su(prompt("wrong-pass")), "refused the password"),
+        ("tty", Privilege::Sudo(Nothing {}), "requiretty"),
+        ("plain", Privilege::None(Nothing {}), "run as plain"),
+    ];
+    for (user, privilege, expected) in ways {
+        let host = ssh::connect(&sshd.host_as(user, privilege.clone()), &sshd.settings()).await.unwrap();
+        let command = Command::root("touch /etc/no");
+        let runs = (0..4).map(|_| host.run(&command));
+        for outcome in futures_util::future::join_all(runs).await {
+            let error = outcome.unwrap_err();
+            assert!(matches!(error.kind, HostErrorKind::Privilege(_)), "{user} {privilege:?}: {error}");
+            assert!(error.to_string().contains(expected), "{user} {privilege:?}: {error}");
+            assert!(!error.to_string().contains("-pass"), "{error}");
+        }
+        eprintln!("{user} {privilege:?}: {}", host.run(&command).await.unwrap_err());
+    }
+    let host = ssh::connect(&sshd.host_as("out", Privilege::None(Nothing {})), &sshd.settings()).await.unwrap();
+    let error = host.run(&Command::new("true")).await.unwrap_err();
+    assert!(error.to_string().contains("not available"), "{error}");
 }

@@ -3,6 +3,7 @@
 //! Where there is no sshd the tests say so and pass, except in continuous integration (`CI=true`), where they fail.
 
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command as Process, Stdio};
 use std::sync::Arc;
@@ -19,8 +20,19 @@ use ferry_engine::site::{Host, Jump};
 pub(crate) struct Options {
     /// More lines of sshd_config.
     pub(crate) config: String,
+    /// Users beside root, who has the password `root-pass` in this place, and `/bin/sh`.
+    pub(crate) users: Vec<User>,
     /// The type of the host key; default ed25519.
     pub(crate) host_key: Option<&'static str>,
+}
+
+/// A user of a server. They exist only in the server's own mount namespace: nothing of the machine is changed.
+pub(crate) struct User {
+    pub(crate) name: &'static str,
+    pub(crate) shell: &'static str,
+    pub(crate) password: &'static str,
+    /// What follows the name in sudoers.
+    pub(crate) sudo: &'static str,
 }
 
 /// A running sshd.
@@ -63,10 +75,45 @@ pub(crate) fn plain_user() -> String {
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
 
+fn hashed(password: &str) -> String {
+    let output = Process::new("openssl").args(["passwd", "-6", password]).output().unwrap();
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+/// The script that puts a server's own users in place, in a mount namespace of its own, and becomes the server.
+fn isolated(folder: &Path, users: &[User]) -> String {
+    let at = |name: &str| folder.join(name);
+    let mut passwd = "root:x:0:0:root:/root:/bin/sh\nsshd:x:109:65534::/run/sshd:/usr/sbin/nologin\n".to_owned();
+    let mut shadow = format!("root:{}:19000:0:99999:7:::\nsshd:*:19000:0:99999:7:::\n", hashed("root-pass"));
+    let mut sudoers = "Defaults use_pty\nroot ALL=(ALL) ALL\n".to_owned();
+    for (index, user) in users.iter().enumerate() {
+        let (name, id, home) = (user.name, 4000 + index, at(user.name));
+        std::fs::create_dir(&home).unwrap();
+        std::os::unix::fs::chown(&home, Some(u32::try_from(id).unwrap()), Some(100)).unwrap();
+        passwd += &format!("{name}:x:{id}:100::{}:{}\n", home.display(), user.shell);
+        shadow += &format!("{name}:{}:19000:0:99999:7:::\n", hashed(user.password));
+        if !user.sudo.is_empty() {
+            sudoers += &format!("{name} {}\n", user.sudo);
+        }
+    }
+    let mut script = String::new();
+    for (name, text, mode) in [("passwd", passwd, 0o644), ("shadow", shadow, 0o600), ("sudoers", sudoers, 0o440)] {
+        std::fs::write(at(name), text).unwrap();
+        std::fs::set_permissions(at(name), std::fs::Permissions::from_mode(mode)).unwrap();
+        script += &format!("mount --bind {} /etc/{name} && ", at(name).display());
+    }
+    std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o755)).unwrap();
+    script + "exec \"$@\""
+}
+
 impl Sshd {
     /// Starts one, or says why not.
     pub(crate) fn start(options: &Options) -> Option<Self> {
         let sshd = program("sshd")?;
+        if plain_user() != "root" {
+            eprintln!("not root: nothing is tested");
+            return None;
+        }
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
         keygen(&at("host_key"), options.host_key.unwrap_or("ed25519"), "");
@@ -76,7 +123,7 @@ impl Sshd {
         let config = format!(
             "{}\nPort {port}\nListenAddress 127.0.0.1\nHostKey {}\nAuthorizedKeysFile {}\nPidFile none\nStrictModes no\n\
              PermitRootLogin yes\nPasswordAuthentication no\nKbdInteractiveAuthentication no\nMaxStartups 1000\n\
-             UsePAM no\nSubsystem sftp internal-sftp\nLogLevel DEBUG\n",
+             UsePAM no\nSubsystem sftp internal-sftp\nLogLevel VERBOSE\n",
             options.config,
             at("host_key").display(),
             at("authorized_keys").display()
@@ -84,7 +131,9 @@ impl Sshd {
         std::fs::write(at("config"), config).unwrap();
         let _ = std::fs::create_dir("/run/sshd");
         let log = std::fs::File::create(at("log")).unwrap();
-        let mut command = Process::new(sshd);
+        let script = isolated(folder.path(), &options.users);
+        let mut command = Process::new("unshare");
+        command.args(["-m", "sh", "-c", &script, "sh"]).arg(sshd);
         command.args(["-D", "-e", "-f"]).arg(at("config")).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
         let child = command.spawn().unwrap();
         let server = Self { child, folder, port };
@@ -120,6 +169,13 @@ impl Sshd {
             host_key: None,
             legacy_algorithms: Vec::new(),
         }
+    }
+
+    /// A host of this server, as `user`, who becomes root so.
+    pub(crate) fn host_as(&self, user: &str, privilege: Privilege) -> Host {
+        let mut host = host(vec![Jump { user: user.to_owned(), ..self.jump() }]);
+        host.privilege = privilege;
+        host
     }
 
     /// Settings that accept a key at first sight.
