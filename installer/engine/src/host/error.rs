@@ -63,6 +63,14 @@ pub enum HostErrorKind {
         /// The script.
         script: String,
     },
+    /// A command printed without end and was ended.
+    #[error("more than {limit} bytes of output of `{}`", first_line(.script))]
+    Flood {
+        /// The limit, in bytes.
+        limit: usize,
+        /// The script.
+        script: String,
+    },
     /// The connection broke.
     #[error("the connection broke: {0}")]
     Lost(String),

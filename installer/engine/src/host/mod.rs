@@ -5,14 +5,18 @@
 
 mod command;
 mod error;
+pub mod known;
 mod local;
 mod secret;
+mod secrets;
+pub mod ssh;
 mod upload;
 
 pub use command::{Command, Output, Stdin, quote};
 pub use error::{HostError, HostErrorKind};
 pub use local::LocalHost;
 pub use secret::{Redactor, Secret};
+pub use secrets::{Ask, SecretStore};
 pub use upload::{Bytes, FileRange, Source, Upload};
 
 use futures_util::future::BoxFuture;

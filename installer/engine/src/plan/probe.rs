@@ -1,4 +1,4 @@
-//! Looks how the actions of a plan stand on the hosts. One command a step, whatever it holds.
+//! Looks how the actions of a plan stand on the hosts. As a rule one command a step.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,19 +16,15 @@ use crate::run::Workshop;
 const TOGETHER: usize = 32;
 /// The largest text that is kept for the plan's diff, in bytes.
 const SHOWN: u64 = 32 << 10;
+/// The largest script that is sent, in bytes: half of what a host takes.
+const LARGEST: usize = 32 << 10;
 /// What stands before each answer of a probe.
 const MARK: &str = "@ferry-probe";
 
 /// How each action stands on `host`, in order.
 pub async fn look(host: &dyn Host, actions: &[&Action], workshop: &Workshop) -> Result<Vec<State>, HostError> {
-    let mut script = String::new();
-    for (n, action) in actions.iter().enumerate() {
-        if let Some(probe) = action.probe() {
-            script.push_str(&format!("echo {MARK} {n}\n{probe}\n"));
-        }
-    }
     let mut states: Vec<Option<State>> = vec![None; actions.len()];
-    if !script.is_empty() {
+    for script in scripts(actions) {
         let command = Command::root(script).within(Duration::from_secs(120));
         let text = host.run(&command).await?.text();
         let mut current = None;
@@ -50,6 +46,20 @@ pub async fn look(host: &dyn Host, actions: &[&Action], workshop: &Workshop) -> 
         HostError::new(host.name(), HostErrorKind::Lost(why))
     };
     states.into_iter().enumerate().map(|(n, state)| state.ok_or_else(|| missing(n))).collect()
+}
+
+/// The probes of all actions, in as few scripts as the host takes.
+fn scripts(actions: &[&Action]) -> Vec<String> {
+    let mut scripts: Vec<String> = Vec::new();
+    for (n, action) in actions.iter().enumerate() {
+        let Some(probe) = action.probe() else { continue };
+        let piece = format!("echo {MARK} {n}\n{probe}\n");
+        match scripts.last_mut().filter(|script| script.len() + piece.len() <= LARGEST) {
+            Some(script) => script.push_str(&piece),
+            None => scripts.push(piece),
+        }
+    }
+    scripts
 }
 
 /// Fills in how every action of the plan stands, and the texts of files that will be replaced.
