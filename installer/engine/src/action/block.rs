@@ -1,0 +1,74 @@
+//! Lines of ours in a file that others write, too, such as `/etc/hosts`: between two marks, replaced as a whole.
+
+use ferry_bundle_format::Digest;
+use serde::{Deserialize, Serialize};
+
+use super::script::{changing, key, undoing};
+use super::{Input, Piece};
+use crate::host::quote;
+
+/// Lines in a file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Block {
+    /// The file. It is made if it is not there.
+    pub path: String,
+    /// The name in the marks.
+    pub name: String,
+    /// The lines, each with its end.
+    pub text: String,
+}
+
+impl Block {
+    fn begin(&self) -> String {
+        format!("# BEGIN ferry {}", self.name)
+    }
+
+    fn end(&self) -> String {
+        format!("# END ferry {}", self.name)
+    }
+
+    /// Prints the digest of what stands between the marks, marks included.
+    pub(super) fn probe(&self) -> String {
+        let (path, begin, end) = (quote(&self.path), quote(&self.begin()), quote(&self.end()));
+        format!(
+            "if [ -f {path} ]; then awk -v b={begin} -v e={end} '$0==b{{p=1}} p{{print}} $0==e{{p=0}}' {path} | sha256sum | cut -c1-64; else echo absent; fi"
+        )
+    }
+
+    fn whole(&self) -> String {
+        format!("{}\n{}{}\n", self.begin(), self.text, self.end())
+    }
+
+    pub(super) fn wanted(&self) -> String {
+        Digest::of(self.whole().as_bytes()).hex()
+    }
+
+    fn what(&self) -> String {
+        format!("block:{}", self.path)
+    }
+
+    /// The other lines stay as they are; the file keeps its owner and mode; it is replaced by rename.
+    pub(super) fn apply(&self) -> Piece {
+        let body = format!(
+            "p={path}; f_keep \"$p\" {key}\n[ -e \"$p\" ] || : >\"$p\"\ncp -p -- \"$p\" \"$p.ferry-part\"\n\
+             {{ awk -v b={begin} -v e={end} '$0==b{{p=1}} !p{{print}} $0==e{{p=0}}' \"$p\"; cat; }} >\"$p.ferry-part\"\n\
+             sync\nmv -f -- \"$p.ferry-part\" \"$p\"",
+            path = quote(&self.path),
+            key = key(&self.path),
+            begin = quote(&self.begin()),
+            end = quote(&self.end()),
+        );
+        Piece::Script { script: changing(&self.what(), &body), input: Input::Text(self.whole()) }
+    }
+
+    pub(super) fn undo(&self) -> String {
+        let body = format!(
+            "p={path}; [ ! -e \"$p\" ] || {{ cp -p -- \"$p\" \"$p.ferry-part\"; \
+             awk -v b={begin} -v e={end} '$0==b{{p=1}} !p{{print}} $0==e{{p=0}}' \"$p\" >\"$p.ferry-part\"; mv -f -- \"$p.ferry-part\" \"$p\"; }}",
+            path = quote(&self.path),
+            begin = quote(&self.begin()),
+            end = quote(&self.end()),
+        );
+        undoing(&self.what(), &body)
+    }
+}

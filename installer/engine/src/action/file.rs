@@ -1,0 +1,151 @@
+//! A file with just this content, owner and mode. It appears by rename, whole and synced, or not at all.
+
+use ferry_bundle_format::Digest;
+use serde::{Deserialize, Serialize};
+
+use super::script::{changing, key, undoing};
+use super::{Input, Piece};
+use crate::host::quote;
+
+/// A file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct File {
+    /// Its absolute path. The folder must be there.
+    pub path: String,
+    /// Its permission bits.
+    pub mode: u32,
+    /// `user:group`.
+    pub owner: String,
+    /// Its content.
+    pub content: Content,
+}
+
+/// What a file holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Content {
+    /// Text that may be shown.
+    Text(String),
+    /// Something of the vault.
+    Vault {
+        /// Its name there.
+        name: String,
+        /// The digest of its bytes.
+        digest: Digest,
+        /// How many there are.
+        size: u64,
+    },
+    /// A file of the bundle.
+    Blob {
+        /// Its digest.
+        digest: Digest,
+        /// Its size in bytes.
+        size: u64,
+    },
+    /// A member of an archive of the bundle.
+    Member {
+        /// The archive's digest.
+        archive: Digest,
+        /// The member's path in it.
+        member: String,
+        /// The member's digest.
+        digest: Digest,
+        /// The member's size in bytes.
+        size: u64,
+    },
+}
+
+impl Content {
+    /// The digest of the bytes.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        match self {
+            Self::Text(text) => Digest::of(text.as_bytes()),
+            Self::Vault { digest, .. } | Self::Blob { digest, .. } | Self::Member { digest, .. } => *digest,
+        }
+    }
+
+    /// How many bytes there are.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        match self {
+            Self::Text(text) => text.len() as u64,
+            Self::Vault { size, .. } | Self::Blob { size, .. } | Self::Member { size, .. } => *size,
+        }
+    }
+}
+
+impl File {
+    /// A text file of root's, 0644.
+    pub fn text(path: impl Into<String>, text: impl Into<String>) -> Self {
+        Self { path: path.into(), mode: 0o644, owner: "root:root".into(), content: Content::Text(text.into()) }
+    }
+
+    /// With this mode.
+    #[must_use]
+    pub fn mode(mut self, mode: u32) -> Self {
+        self.mode = mode;
+        self
+    }
+
+    /// With this owner, `user:group`.
+    #[must_use]
+    pub fn owner(mut self, owner: &str) -> Self {
+        owner.clone_into(&mut self.owner);
+        self
+    }
+
+    pub(super) fn probe(&self) -> String {
+        let path = quote(&self.path);
+        // A link is not the file: it would be followed by whoever reads, and replaced by the rename.
+        format!(
+            "if [ -L {path} ]; then echo link; elif [ -f {path} ]; then \
+             echo \"$(sha256sum <{path} | cut -c1-64) $(stat -c '%a %U:%G' {path})\"; \
+             elif [ -e {path} ]; then echo other; else echo absent; fi"
+        )
+    }
+
+    pub(super) fn wanted(&self) -> String {
+        format!("{} {:o} {}", self.content.digest().hex(), self.mode, self.owner)
+    }
+
+    fn key(&self) -> String {
+        key(&self.path)
+    }
+
+    fn what(&self) -> String {
+        format!("file:{}", self.path)
+    }
+
+    pub(super) fn apply(&self) -> Vec<Piece> {
+        let path = quote(&self.path);
+        let input = match &self.content {
+            Content::Text(text) => Input::Text(text.clone()),
+            Content::Vault { name, .. } => Input::Vault(name.clone()),
+            Content::Blob { .. } | Content::Member { .. } => {
+                let keep = format!("f_keep {path} {}", self.key());
+                return vec![Piece::plain(changing(&self.what(), &keep)), Piece::Upload];
+            }
+        };
+        let part = quote(&format!("{}.ferry-part", self.path));
+        let (digest, mode, owner) = (self.content.digest().hex(), self.mode, quote(&self.owner));
+        let body = format!(
+            "f_keep {path} {key}\n(umask 077; cat >{part})\n\
+             [ \"$(sha256sum <{part} | cut -c1-64)\" = {digest} ] || {{ echo 'the content did not arrive whole' >&2; exit 1; }}\n\
+             chown {owner} {part}; chmod {mode:o} {part}; sync {part} 2>/dev/null || sync\nmv -f -- {part} {path}",
+            key = self.key(),
+        );
+        vec![Piece::Script { script: changing(&self.what(), &body), input }]
+    }
+
+    pub(super) fn undo(&self) -> String {
+        let (path, key) = (quote(&self.path), self.key());
+        undoing(
+            &self.what(),
+            &format!(
+                "if [ -e $S/before/{key} ]; then cp -p -- $S/before/{key} {path}.ferry-part && mv -f -- {path}.ferry-part {path}; \
+                 elif [ -e $S/before/{key}.absent ]; then rm -f -- {path}; fi\nrm -f -- $S/before/{key} $S/before/{key}.absent"
+            ),
+        )
+    }
+}

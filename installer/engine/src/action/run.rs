@@ -1,0 +1,138 @@
+//! A command, with the question that tells whether it is needed.
+
+use serde::{Deserialize, Serialize};
+
+use super::script::{changing, key, undoing};
+use crate::host::quote;
+
+/// What a probe prints when nothing is to be done.
+pub(super) const YES: &str = "yes";
+
+/// What a command is about, for summaries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Subject {
+    /// A kernel setting or module.
+    Kernel,
+    /// A user account.
+    User,
+    /// An image in the container runtime.
+    Image,
+    /// A phase of kubeadm.
+    Kubeadm,
+    /// Objects in the cluster.
+    Objects,
+    /// Waiting until something answers.
+    Wait,
+    /// Something else.
+    Other,
+}
+
+/// A command.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Run {
+    /// One line for people; also its name in the ledger.
+    pub title: String,
+    /// What it is about.
+    pub about: Subject,
+    /// Ends with status 0 if nothing is to be done.
+    pub question: String,
+    /// Makes it so. Run under `set -eu`.
+    pub command: String,
+    /// Takes it back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undo: Option<String>,
+    /// Whether a stamp is needed beside the question: where results can be half there, the stamp is written when the
+    /// command has ended well, and names its inputs.
+    pub stamped: bool,
+    /// How many seconds it may take.
+    pub seconds: u64,
+    /// How many more times it is tried when it fails. Only where trying again does no harm.
+    pub retries: u32,
+}
+
+impl Run {
+    /// A command that is needed while `question` fails.
+    pub fn unless(
+        title: impl Into<String>,
+        about: Subject,
+        question: impl Into<String>,
+        command: impl Into<String>,
+    ) -> Self {
+        Self {
+            title: title.into(),
+            about,
+            question: question.into(),
+            command: command.into(),
+            undo: None,
+            stamped: false,
+            seconds: 120,
+            retries: 0,
+        }
+    }
+
+    /// With a stamp beside the question.
+    #[must_use]
+    pub fn stamped(mut self) -> Self {
+        self.stamped = true;
+        self
+    }
+
+    /// With this much time, in seconds.
+    #[must_use]
+    pub fn within(mut self, seconds: u64) -> Self {
+        self.seconds = seconds;
+        self
+    }
+
+    /// Tried again this often.
+    #[must_use]
+    pub fn retried(mut self, retries: u32) -> Self {
+        self.retries = retries;
+        self
+    }
+
+    /// With a way back.
+    #[must_use]
+    pub fn undone_by(mut self, undo: impl Into<String>) -> Self {
+        self.undo = Some(undo.into());
+        self
+    }
+
+    fn what(&self) -> String {
+        format!("run:{}", self.title)
+    }
+
+    fn stamp(&self) -> (String, String) {
+        (key(&self.what()), key(&self.command))
+    }
+
+    pub(super) fn probe(&self) -> String {
+        let stamp = if self.stamped {
+            let (name, value) = self.stamp();
+            format!("[ \"$(cat /var/lib/ferry/stamps/{name} 2>/dev/null)\" = {value} ] && ")
+        } else {
+            String::new()
+        };
+        format!("if {stamp}( {}\n) >/dev/null 2>&1 </dev/null; then echo {YES}; else echo no; fi", self.question)
+    }
+
+    pub(super) fn apply(&self) -> String {
+        let stamp = if self.stamped {
+            let (name, value) = self.stamp();
+            format!(
+                "\nsync; printf %s {value} >$S/stamps/{name}.part; sync; mv -f $S/stamps/{name}.part $S/stamps/{name}"
+            )
+        } else {
+            String::new()
+        };
+        // The lock is not for children that go on living, such as a unit's shim.
+        changing(&self.what(), &format!("( exec 9>&-\n{}\n)\n{stamp}", self.command))
+    }
+
+    pub(super) fn undo(&self) -> Option<String> {
+        let undo = self.undo.as_ref()?;
+        let (name, _) = self.stamp();
+        Some(undoing(&self.what(), &format!("( exec 9>&-\n{undo}\n)\nrm -f $S/stamps/{}", quote(&name))))
+    }
+}

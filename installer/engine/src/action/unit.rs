@@ -1,0 +1,61 @@
+//! A systemd unit that is enabled and runs with just these inputs.
+//!
+//! Whether a running unit has read its current files can't be seen from outside. So a stamp says with which inputs it
+//! was last started; it is written after the start. Cut off in between, the unit is started once more.
+
+use serde::{Deserialize, Serialize};
+
+use super::script::{changing, key, undoing};
+use crate::host::quote;
+
+/// A unit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unit {
+    /// Its name, such as `etcd.service`.
+    pub name: String,
+    /// A digest of everything that it reads when it starts: when it changes, the unit is restarted.
+    pub inputs: String,
+    /// Whether it is expected to be `active` now. A kubelet before `kubeadm` has spoken is only enabled.
+    pub running: bool,
+}
+
+impl Unit {
+    pub(super) fn probe(&self) -> String {
+        let (name, key) = (quote(&self.name), key(&format!("unit:{}", self.name)));
+        format!(
+            "echo \"$(systemctl is-enabled {name} 2>/dev/null || :) {} $(cat /var/lib/ferry/stamps/{key} 2>/dev/null || echo none)\"",
+            if self.running { format!("$(systemctl is-active {name} 2>/dev/null || :)") } else { "any".into() }
+        )
+    }
+
+    pub(super) fn wanted(&self) -> String {
+        format!("enabled {} {}", if self.running { "active" } else { "any" }, self.inputs)
+    }
+
+    fn what(&self) -> String {
+        format!("unit:{}", self.name)
+    }
+
+    pub(super) fn apply(&self) -> String {
+        let (name, key) = (quote(&self.name), key(&format!("unit:{}", self.name)));
+        let start = if self.running {
+            // What systemd says first is rarely the reason; the unit's own last lines are.
+            format!(
+                "systemctl reset-failed {name} 2>/dev/null || :\n\
+                 systemctl restart {name} || {{ journalctl -u {name} -n 20 --no-pager -o cat >&2 || :; exit 1; }}\n"
+            )
+        } else {
+            String::new()
+        };
+        let body = format!(
+            "systemctl daemon-reload\nsystemctl enable -q {name}\n{start}printf '%s' {} >$S/stamps/{key}.part; sync; mv -f $S/stamps/{key}.part $S/stamps/{key}",
+            quote(&self.inputs)
+        );
+        changing(&self.what(), &body)
+    }
+
+    pub(super) fn undo(&self) -> String {
+        let (name, key) = (quote(&self.name), key(&format!("unit:{}", self.name)));
+        undoing(&self.what(), &format!("systemctl disable -q --now {name} 2>/dev/null || :\nrm -f $S/stamps/{key}"))
+    }
+}

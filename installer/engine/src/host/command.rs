@@ -1,0 +1,117 @@
+//! What is run on a host, as data: shown before, recorded after.
+
+use std::time::Duration;
+
+use super::{HostError, HostErrorKind, Secret};
+
+/// How long a command may take unless it says otherwise.
+const DEADLINE: Duration = Duration::from_secs(60);
+
+/// A POSIX shell script that is run by `sh` on a host, with `LC_ALL=C` and `umask 022`, in `/`.
+#[derive(Debug, Clone)]
+pub struct Command {
+    /// The script. It holds no secret: it is shown, recorded, and visible to every user of the host while it runs.
+    pub script: String,
+    /// What it reads on its standard input.
+    pub stdin: Stdin,
+    /// Whether it needs root. The host knows how to become root.
+    pub root: bool,
+    /// After how long it is ended, and the call fails.
+    pub deadline: Duration,
+}
+
+/// What a command reads.
+#[derive(Debug, Clone, Default)]
+pub enum Stdin {
+    /// Nothing.
+    #[default]
+    Empty,
+    /// Text that may be shown.
+    Text(String),
+    /// A secret. Shown as `«secret»`.
+    Secret(Secret),
+}
+
+/// What a command gave back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Output {
+    /// The exit status; 128 + n if signal n ended it.
+    pub status: i32,
+    /// Standard output.
+    pub stdout: Vec<u8>,
+    /// Standard error.
+    pub stderr: Vec<u8>,
+}
+
+impl Command {
+    /// A script that needs no root.
+    pub fn new(script: impl Into<String>) -> Self {
+        Self { script: script.into(), stdin: Stdin::Empty, root: false, deadline: DEADLINE }
+    }
+
+    /// A script that is run as root.
+    pub fn root(script: impl Into<String>) -> Self {
+        Self { root: true, ..Self::new(script) }
+    }
+
+    /// With this on its standard input.
+    #[must_use]
+    pub fn reading(mut self, stdin: Stdin) -> Self {
+        self.stdin = stdin;
+        self
+    }
+
+    /// With this deadline.
+    #[must_use]
+    pub fn within(mut self, deadline: Duration) -> Self {
+        self.deadline = deadline;
+        self
+    }
+}
+
+impl Output {
+    /// Standard output as text; what is no UTF-8 is replaced.
+    #[must_use]
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.stdout).into_owned()
+    }
+
+    /// Standard error as text.
+    #[must_use]
+    pub fn errors(&self) -> String {
+        String::from_utf8_lossy(&self.stderr).into_owned()
+    }
+
+    /// The output, if the status is 0; else an error with what the command said.
+    pub fn ok(self, host: &str, command: &Command) -> Result<Self, HostError> {
+        if self.status == 0 {
+            return Ok(self);
+        }
+        let said = if self.stderr.iter().all(u8::is_ascii_whitespace) { self.text() } else { self.errors() };
+        let kind = HostErrorKind::Status { status: self.status, said, script: command.script.clone() };
+        Err(HostError::new(host, kind))
+    }
+}
+
+/// `text` as one word for a POSIX shell.
+#[must_use]
+pub fn quote(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_-./:=@%+,".contains(c);
+    if !text.is_empty() && text.chars().all(plain) {
+        return text.to_owned();
+    }
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quoted_words_come_back_from_a_real_shell() {
+        for text in ["", "a b", "it's", "$(id)", "`id`", "a\nb", "\\", "*", "~", "-n", "ü;&|<>\"", "''", "!x"] {
+            let output = std::process::Command::new("sh").args(["-c", &format!("printf %s {}", quote(text))]).output();
+            assert_eq!(String::from_utf8(output.unwrap().stdout).unwrap(), text);
+        }
+    }
+}

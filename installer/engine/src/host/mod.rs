@@ -1,0 +1,46 @@
+//! A host: something that runs commands, takes files and passes connections on.
+//!
+//! [`Host`] is the contract; [`ssh`] is the real one, tests have scripted ones. [`Command`] says what is run, as text that
+//! can be shown before and recorded after; secrets travel on standard input only ([`Stdin::Secret`]), never in the text.
+
+mod command;
+mod error;
+pub mod known;
+mod local;
+mod secret;
+mod secrets;
+pub mod ssh;
+mod upload;
+
+pub use command::{Command, Output, Stdin, quote};
+pub use error::{HostError, HostErrorKind};
+pub use local::LocalHost;
+pub use secret::{Redactor, Secret};
+pub use secrets::{Ask, SecretStore};
+pub use upload::{Bytes, FileRange, Source, Upload};
+
+use futures_util::future::BoxFuture;
+use tokio::io::{AsyncRead, AsyncWrite};
+
+/// A connection that a host passes on.
+pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+
+/// Hears how many more bytes of an upload have arrived.
+pub type Progress<'a> = &'a (dyn Fn(u64) + Send + Sync);
+
+/// A host that can be worked on. One is shared by all that work on that host; calls may overlap.
+pub trait Host: Send + Sync {
+    /// Its name in the site file.
+    fn name(&self) -> &str;
+
+    /// Runs a command to its end. A status other than 0 is no error here; [`Output::ok`] makes it one.
+    fn run<'a>(&'a self, command: &'a Command) -> BoxFuture<'a, Result<Output, HostError>>;
+
+    /// Brings a file to its place: whole, with its digest checked on the host, by rename; resumes a part that an
+    /// earlier try has left.
+    fn upload<'a>(&'a self, upload: &'a Upload, progress: Progress<'a>) -> BoxFuture<'a, Result<(), HostError>>;
+
+    /// Connects to `address:port` as seen from the host.
+    fn dial<'a>(&'a self, address: &'a str, port: u16) -> BoxFuture<'a, Result<Box<dyn Stream>, HostError>>;
+}

@@ -1,0 +1,95 @@
+//! Hosts over SSH: [`connect`] gives a [`SshHost`], which is a [`Host`](super::Host).
+//!
+//! ```text
+//! settings ──► link: bastion ─► bastion ─► host     verify (host keys), login, algorithms
+//!                 └─► session: one a command        wrap (text), privilege (sudo, su), exec (conversation)
+//!                        └─► carry: uploads         a part beside the target, resumed, hashed, renamed
+//! ```
+//! `russh` lives here and in [`fake`](super::fake) only.
+
+mod algorithms;
+mod carry;
+mod exec;
+mod link;
+mod login;
+mod privilege;
+mod session;
+mod settings;
+mod verify;
+mod wrap;
+
+pub use session::SshHost;
+pub use settings::{Answer, FirstSight, NoTrace, Secrets, Settings, Trace};
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use futures_util::future::BoxFuture;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::{Command, Host, HostError, Output, Progress, Stream, Upload};
+use crate::site;
+use exec::Feed;
+
+/// Connects to a host and logs in.
+pub async fn connect(host: &site::Host, settings: &Settings) -> Result<SshHost, HostError> {
+    let host = SshHost::idle(host, settings);
+    host.0.link().await?;
+    Ok(host)
+}
+
+impl SshHost {
+    /// A host that is connected to by the first call that needs it.
+    #[must_use]
+    pub fn idle(host: &site::Host, settings: &Settings) -> Self {
+        Self(Arc::new(session::Inner::new(host.clone(), settings.clone())))
+    }
+}
+
+impl Host for SshHost {
+    fn name(&self) -> &str {
+        &self.0.host.name
+    }
+
+    fn run<'a>(&'a self, command: &'a Command) -> BoxFuture<'a, Result<Output, HostError>> {
+        Box::pin(self.0.traced(command, Feed::of(&command.stdin)))
+    }
+
+    fn upload<'a>(&'a self, upload: &'a Upload, progress: Progress<'a>) -> BoxFuture<'a, Result<(), HostError>> {
+        Box::pin(carry::carry(&self.0, upload, progress))
+    }
+
+    fn dial<'a>(&'a self, address: &'a str, port: u16) -> BoxFuture<'a, Result<Box<dyn Stream>, HostError>> {
+        Box::pin(async move {
+            let link = self.0.link().await?;
+            let channel = link.dial(address, port).await?;
+            Ok(Box::new(Dialled { stream: channel.into_stream(), _link: link }) as Box<dyn Stream>)
+        })
+    }
+}
+
+/// A stream that keeps its connection open.
+struct Dialled<S> {
+    stream: S,
+    _link: Arc<link::Link>,
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Dialled<S> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, buffer)
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Dialled<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}

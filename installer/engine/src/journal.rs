@@ -1,0 +1,159 @@
+//! The journal: every event of every run on a site, one JSON object a line, on disk before it is shown.
+//!
+//! A line is appended and synced as a whole. A last line that was cut off by a kill is ended and passed over when the journal is
+//! opened again. The run's truth is on the hosts: a lost journal costs evidence, never correctness.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use ferry_bundle_format::lock::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::event::{Display, Event};
+use crate::host::Redactor;
+
+/// A line of the journal.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    /// The run it belongs to: the time it began, in milliseconds since 1970.
+    pub run: u64,
+    /// When, in seconds since 1970.
+    pub at: Timestamp,
+    /// What.
+    #[serde(flatten)]
+    pub event: Event,
+}
+
+/// Writes events down and passes them on.
+#[derive(Clone)]
+pub struct Journal(Arc<Inner>);
+
+struct Inner {
+    path: PathBuf,
+    run: u64,
+    file: Mutex<File>,
+    display: Arc<dyn Display>,
+    redactor: Redactor,
+    kill_at: Option<u64>,
+    written: Mutex<u64>,
+}
+
+impl Journal {
+    /// Opens the journal at `path` for a new run.
+    pub fn open(path: &Path, display: Arc<dyn Display>, redactor: Redactor) -> io::Result<Self> {
+        let mut file = OpenOptions::new().read(true).append(true).create(true).open(path)?;
+        let length = file.seek(SeekFrom::End(0))?;
+        if length > 0 {
+            file.seek(SeekFrom::Start(length - 1))?;
+            let mut last = [0];
+            file.read_exact(&mut last)?;
+            if last != *b"\n" {
+                file.write_all(b"\n")?;
+            }
+        }
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        let run = u64::try_from(now.as_millis()).unwrap_or_default();
+        let kill_at = std::env::var("FERRY_CRASH_AT_LINE").ok().and_then(|text| text.parse().ok());
+        let inner = Inner {
+            path: path.to_owned(),
+            run,
+            file: Mutex::new(file),
+            display,
+            redactor,
+            kill_at,
+            written: Mutex::new(0),
+        };
+        Ok(Self(Arc::new(inner)))
+    }
+
+    /// The file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.0.path
+    }
+
+    /// The run's number.
+    #[must_use]
+    pub fn run(&self) -> u64 {
+        self.0.run
+    }
+
+    /// What takes secrets out of texts.
+    #[must_use]
+    pub fn redactor(&self) -> &Redactor {
+        &self.0.redactor
+    }
+
+    /// Writes an event down, then shows it. An event that can't be written is shown with a note that says so.
+    pub fn record(&self, event: &Event) {
+        if !event.is_tick()
+            && let Err(error) = self.write(event)
+        {
+            let text = format!("the journal {} can't be written: {error}", self.0.path.display());
+            self.0.display.show(&Event::Note { text });
+        }
+        self.0.display.show(event);
+    }
+
+    fn write(&self, event: &Event) -> io::Result<()> {
+        let at = Timestamp::from_unix(i64::try_from(now_seconds()).unwrap_or_default());
+        let record = Record { run: self.0.run, at, event: event.clone() };
+        let line = serde_json::to_string(&record).map_err(io::Error::other)?;
+        let line = self.0.redactor.redact(&line) + "\n";
+        let mut file = self.0.file.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        file.write_all(line.as_bytes())?;
+        file.sync_data()?;
+        let mut written = self.0.written.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        *written += 1;
+        if self.0.kill_at == Some(*written) {
+            // For tests that stop a run at each line: as abrupt as a power cut, with nothing tidied up.
+            std::process::abort();
+        }
+        Ok(())
+    }
+}
+
+fn now_seconds() -> u64 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default().as_secs()
+}
+
+/// Every whole line of a journal, in order; lines of kinds not known, or cut off, are passed over.
+pub fn read(path: &Path) -> io::Result<Vec<Record>> {
+    let text = String::from_utf8_lossy(&std::fs::read(path)?).into_owned();
+    Ok(text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::Secret;
+
+    struct Count(Mutex<usize>);
+    impl Display for Count {
+        fn show(&self, _: &Event) {
+            *self.0.lock().unwrap() += 1;
+        }
+    }
+
+    #[test]
+    fn lines_are_whole_redacted_and_survive_a_cut() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal.jsonl");
+        let display = Arc::new(Count(Mutex::new(0)));
+        let redactor = Redactor::default();
+        redactor.learn(&Secret::new("hunter2\"x"));
+        let open = || Journal::open(&path, display.clone(), redactor.clone()).unwrap();
+        open().record(&Event::Note { text: "the password is hunter2\"x".into() });
+        let mut file = OpenOptions::new().append(true).open(&path).unwrap();
+        file.write_all(b"{\"run\":1,\"at\":\"20").unwrap();
+        open().record(&Event::Moved { host: "one".into(), bytes: 5 });
+        open().record(&Event::Note { text: "after".into() });
+        let records = read(&path).unwrap();
+        assert_eq!(records.len(), 2);
+        assert_eq!(records[1].event, Event::Note { text: "after".into() });
+        assert!(!std::fs::read_to_string(&path).unwrap().contains("hunter2"));
+        assert_eq!(*display.0.lock().unwrap(), 3);
+    }
+}

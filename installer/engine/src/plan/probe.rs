@@ -1,0 +1,99 @@
+//! Looks how the actions of a plan stand on the hosts. As a rule one command a step.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::stream::{self, TryStreamExt as _};
+
+use super::{Plan, Planned, Step};
+use crate::action::{Action, Content, State};
+use crate::host::{Command, Host, HostError, HostErrorKind, quote};
+use crate::registry;
+use crate::run::Workshop;
+
+/// Hosts that are looked at together.
+const TOGETHER: usize = 32;
+/// The largest text that is kept for the plan's diff, in bytes.
+const SHOWN: u64 = 32 << 10;
+/// The largest script that is sent, in bytes: half of what a host takes.
+const LARGEST: usize = 32 << 10;
+/// What stands before each answer of a probe.
+const MARK: &str = "@ferry-probe";
+
+/// How each action stands on `host`, in order.
+pub async fn look(host: &dyn Host, actions: &[&Action], workshop: &Workshop) -> Result<Vec<State>, HostError> {
+    let mut states: Vec<Option<State>> = vec![None; actions.len()];
+    for script in scripts(actions) {
+        let command = Command::root(script).within(Duration::from_secs(120));
+        let text = host.run(&command).await?.text();
+        let mut current = None;
+        for line in text.lines() {
+            if let Some(n) = line.strip_prefix(MARK).and_then(|n| n.trim().parse::<usize>().ok()) {
+                current = Some(n);
+            } else if let Some(n) = current.take().filter(|n| *n < actions.len()) {
+                states[n] = Some(actions[n].judge(line.trim()));
+            }
+        }
+    }
+    for (state, action) in states.iter_mut().zip(actions) {
+        if let Action::Push(push) = action {
+            *state = Some(registry::look(host, push, workshop).await?);
+        }
+    }
+    let missing = |n: usize| {
+        let why = format!("the host did not say how `{}` stands", actions[n].title());
+        HostError::new(host.name(), HostErrorKind::Lost(why))
+    };
+    states.into_iter().enumerate().map(|(n, state)| state.ok_or_else(|| missing(n))).collect()
+}
+
+/// The probes of all actions, in as few scripts as the host takes.
+fn scripts(actions: &[&Action]) -> Vec<String> {
+    let mut scripts: Vec<String> = Vec::new();
+    for (n, action) in actions.iter().enumerate() {
+        let Some(probe) = action.probe() else { continue };
+        let piece = format!("echo {MARK} {n}\n{probe}\n");
+        match scripts.last_mut().filter(|script| script.len() + piece.len() <= LARGEST) {
+            Some(script) => script.push_str(&piece),
+            None => scripts.push(piece),
+        }
+    }
+    scripts
+}
+
+/// Fills in how every action of the plan stands, and the texts of files that will be replaced.
+pub async fn survey(
+    plan: &mut Plan,
+    hosts: &BTreeMap<String, Arc<dyn Host>>,
+    workshop: &Workshop,
+) -> Result<(), HostError> {
+    let steps: Vec<&mut Step> = plan.stages.iter_mut().flat_map(|stage| &mut stage.steps).collect();
+    stream::iter(steps.into_iter().map(Ok))
+        .try_for_each_concurrent(TOGETHER, |step| async move {
+            let Some(host) = hosts.get(&step.host) else {
+                let why = HostErrorKind::Lost("it is in the plan, but not in the site".into());
+                return Err(HostError::new(step.host.clone(), why));
+            };
+            let actions: Vec<&Action> = step.actions.iter().map(|planned| &planned.action).collect();
+            let states = look(host.as_ref(), &actions, workshop).await?;
+            for (planned, state) in step.actions.iter_mut().zip(states) {
+                planned.text = current(host.as_ref(), planned, &state).await?;
+                planned.before = Some(state);
+            }
+            Ok(())
+        })
+        .await
+}
+
+/// The text that will be replaced, if it is text that can be shown.
+async fn current(host: &dyn Host, planned: &Planned, state: &State) -> Result<Option<String>, HostError> {
+    let Action::File(file) = &planned.action else { return Ok(None) };
+    if state.satisfied || !matches!(file.content, Content::Text(_)) || !state.seen.contains(' ') {
+        return Ok(None);
+    }
+    let path = quote(&file.path);
+    let script = format!("[ \"$(stat -c %s {path})\" -gt {SHOWN} ] || cat {path}");
+    let output = host.run(&Command::root(script)).await?;
+    Ok(String::from_utf8(output.stdout).ok().filter(|text| !text.contains('\0')))
+}

@@ -1,0 +1,144 @@
+//! A plan as text: every command and file that will touch a host, in order, with no secret in it.
+
+use ferry_bundle_format::Digest;
+
+use super::{Plan, Planned, Step, diff};
+use crate::action::{Action, Content, Input, Piece};
+
+/// A command of a plan, as it will run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// The step.
+    pub step: String,
+    /// The host.
+    pub host: String,
+    /// The script, exactly.
+    pub script: String,
+    /// What it reads, as the journal will name it.
+    pub input: String,
+}
+
+/// Every changing script of the plan, exactly as it will run, in the order of each host.
+#[must_use]
+pub fn commands(plan: &Plan) -> Vec<Listed> {
+    let mut list = Vec::new();
+    for step in plan.steps() {
+        for planned in &step.actions {
+            for piece in planned.action.apply() {
+                if let Piece::Script { script, input } = piece {
+                    let listed = Listed { step: step.id.clone(), host: step.host.clone(), script, input: name(&input) };
+                    list.push(listed);
+                }
+            }
+        }
+    }
+    list
+}
+
+/// How the journal names what a command reads.
+fn name(input: &Input) -> String {
+    match input {
+        Input::None => "nothing".into(),
+        Input::Text(text) => format!("{} bytes, {}", text.len(), Digest::of(text.as_bytes()).short()),
+        Input::Vault(_) => "«secret»".into(),
+    }
+}
+
+/// The whole plan. With `all`, also what is so already.
+#[must_use]
+pub fn show(plan: &Plan, all: bool) -> String {
+    let mut text = format!(
+        "plan {}\ncluster {}, bundle {} ({})\n",
+        plan.id().short(),
+        plan.cluster,
+        plan.bundle.short(),
+        plan.product
+    );
+    for (n, stage) in plan.stages.iter().enumerate() {
+        text.push_str(&format!("\n== {}/{} {}\n", n + 1, plan.stages.len(), stage.name));
+        for step in stage.steps.iter().filter(|step| all || step.open() > 0) {
+            show_step(step, all, &mut text);
+        }
+        if !all && stage.steps.iter().all(|step| step.open() == 0) {
+            text.push_str("   nothing to do\n");
+        }
+    }
+    text
+}
+
+fn show_step(step: &Step, all: bool, text: &mut String) {
+    text.push_str(&format!("\n-- {}: {}\n", step.id, step.title));
+    for planned in &step.actions {
+        if planned.is_done() {
+            if all {
+                text.push_str(&format!("   = {}\n", planned.action.title()));
+            }
+            continue;
+        }
+        text.push_str(&format!("   {} {}{}\n", sign(planned), planned.action.title(), detail(&planned.action)));
+        for line in content(planned).lines() {
+            text.push_str(&format!("       {line}\n"));
+        }
+        if let Some(probe) = planned.action.probe() {
+            indented("?", &probe, text);
+        }
+        for piece in planned.action.apply() {
+            match piece {
+                Piece::Script { script, input } => {
+                    let reads =
+                        if input == Input::None { String::new() } else { format!("   # reads {}", name(&input)) };
+                    indented("$", &format!("{}{reads}", script.trim_end()), text);
+                }
+                Piece::Upload => text.push_str("     > upload over SSH to a part file, digest compared, renamed\n"),
+                Piece::Push => text.push_str("     > push by the distribution API through the SSH connection\n"),
+            }
+        }
+    }
+}
+
+fn indented(mark: &str, script: &str, text: &mut String) {
+    for (n, line) in script.lines().enumerate() {
+        text.push_str(&format!("     {} {line}\n", if n == 0 { mark } else { " " }));
+    }
+}
+
+/// `+` for what is not there yet, `~` for what changes.
+fn sign(planned: &Planned) -> char {
+    match planned.before.as_ref().map(|state| state.seen.as_str()) {
+        Some("absent" | "no" | "none") | None => '+',
+        Some(_) => '~',
+    }
+}
+
+fn detail(action: &Action) -> String {
+    match action {
+        Action::File(file) => {
+            let from = match &file.content {
+                Content::Text(_) => String::new(),
+                Content::Vault { .. } => ", «secret»".into(),
+                Content::Blob { digest, .. } => format!(", bundle {}", digest.short()),
+                Content::Member { member, archive, .. } => format!(", {member} of bundle {}", archive.short()),
+            };
+            format!(" ({:o} {}, {} bytes{from})", file.mode, file.owner, file.content.size())
+        }
+        Action::Folder(folder) => format!(" ({:o} {})", folder.mode, folder.owner),
+        Action::Push(push) => format!(" ({} bytes)", push.bytes),
+        Action::Block(_) | Action::Unit(_) | Action::Run(_) => String::new(),
+    }
+}
+
+/// What a text file will hold, as a difference where it is there already.
+fn content(planned: &Planned) -> String {
+    match &planned.action {
+        Action::File(file) => match &file.content {
+            Content::Text(text) => diff::lines(planned.text.as_deref().unwrap_or_default(), text),
+            _ => String::new(),
+        },
+        Action::Block(block) => diff::lines("", &block.text),
+        Action::Push(push) => {
+            let line = |image: &crate::action::PushedImage| format!("+ {}@{}\n", image.repository, image.digest);
+            push.images.iter().map(line).collect()
+        }
+        _ => String::new(),
+    }
+}

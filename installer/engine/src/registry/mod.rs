@@ -1,0 +1,9 @@
+//! The site's registry, filled through the SSH connection of its own host: content crosses the operator's link once, and the
+//! port that accepts it listens on that host's loopback only.
+
+mod client;
+mod image;
+mod push;
+
+pub use image::{PROBE_REPOSITORY, ProbeImage};
+pub use push::{look, push};

@@ -1,0 +1,149 @@
+//! Looks which images a registry holds, and sends the rest, each blob once.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use ferry_bundle_format::Digest;
+use ferry_bundle_format::lock::{LockedImage, Pin};
+use ferry_bundle_format::oci::MAX_DOCUMENT;
+
+use super::client::{Access, Client};
+use super::image::{MANIFEST, ProbeImage};
+use crate::action::{Push, PushedImage, State};
+use crate::event::Event;
+use crate::host::{Bytes, FileRange, Host, HostError, HostErrorKind, Source};
+use crate::pki::PUSH_USER;
+use crate::run::Workshop;
+use crate::supply::SupplyError;
+
+fn access(host: &dyn Host, push: &Push, workshop: &Workshop) -> Result<Access, HostError> {
+    let secret = |name: &str| {
+        let missing = || HostError::new(host.name(), HostErrorKind::Secret(format!("the vault holds no {name}")));
+        workshop.vault.get(name).ok_or_else(missing)
+    };
+    Ok(Access {
+        server: push.server.clone(),
+        port: push.port,
+        authority: secret("registry/ca.crt")?,
+        user: PUSH_USER,
+        password: secret("registry/push.password")?,
+    })
+}
+
+/// Whether the registry holds all images of `push` under their names.
+pub async fn look(host: &dyn Host, push: &Push, workshop: &Workshop) -> Result<State, HostError> {
+    let satisfied = match Client::connect(host, &access(host, push, workshop)?).await? {
+        Some(mut client) => missing(&mut client, push).await?.is_empty(),
+        None => false,
+    };
+    Ok(State { satisfied, seen: if satisfied { "yes" } else { "no" }.into() })
+}
+
+async fn missing<'a>(client: &mut Client, push: &'a Push) -> Result<Vec<&'a PushedImage>, HostError> {
+    let mut missing = Vec::new();
+    for image in &push.images {
+        let digest = image.digest.to_string();
+        let by_digest = client.manifest(&image.repository, &digest).await?;
+        let by_tag = match &image.tag {
+            Some(tag) => client.manifest(&image.repository, tag).await?,
+            None => by_digest.clone(),
+        };
+        if by_digest.as_deref() != Some(&digest) || by_tag.as_deref() != Some(&digest) {
+            missing.push(image);
+        }
+    }
+    Ok(missing)
+}
+
+/// Sends what the registry does not hold. Cut off, a rerun sends what is still missing.
+pub async fn push(host: &dyn Host, push: &Push, workshop: &Workshop) -> Result<(), HostError> {
+    let access = access(host, push, workshop)?;
+    let nobody = || HostError::new(host.name(), HostErrorKind::Lost(format!("nothing listens on port {}", push.port)));
+    let client = Client::connect(host, &access).await?.ok_or_else(nobody)?;
+    let mut sender = Sender { client, host: host.name(), workshop, sent: BTreeMap::new() };
+    for image in missing(&mut sender.client, push).await? {
+        sender.image(image).await?;
+    }
+    Ok(())
+}
+
+struct Sender<'a> {
+    client: Client,
+    host: &'a str,
+    workshop: &'a Workshop,
+    /// Blobs sent in this run, and where to: the next repository mounts them from there.
+    sent: BTreeMap<Digest, String>,
+}
+
+impl Sender<'_> {
+    fn broken(&self, error: &SupplyError) -> HostError {
+        HostError::new(self.host, HostErrorKind::Upload { path: "the registry".into(), why: error.to_string() })
+    }
+
+    async fn image(&mut self, image: &PushedImage) -> Result<(), HostError> {
+        let (documents, top) = if image.made { self.made(image).await? } else { self.carried(image).await? };
+        for (digest, media_type, bytes) in documents {
+            self.client.put(&image.repository, &digest.to_string(), &media_type, bytes).await?;
+        }
+        let (media_type, bytes) = top;
+        self.client.put(&image.repository, &image.digest.to_string(), &media_type, bytes.clone()).await?;
+        if let Some(tag) = &image.tag {
+            self.client.put(&image.repository, tag, &media_type, bytes).await?;
+        }
+        Ok(())
+    }
+
+    /// Sends the blobs of an image of the bundle; gives its manifests, and what its name points to.
+    async fn carried(&mut self, image: &PushedImage) -> Result<(Documents, Top), HostError> {
+        let lock = self.workshop.supply.lock();
+        let named = |one: &&LockedImage| one.carried().digest == image.digest;
+        let gone = || SupplyError::Missing { what: image.repository.clone(), arch: ferry_bundle_format::Arch::Amd64 };
+        let locked = lock.images.iter().find(named).ok_or_else(|| self.broken(&gone()))?;
+        let mut documents = Vec::new();
+        for one in &locked.manifests {
+            for pin in std::iter::once(&one.config).chain(&one.layers) {
+                let region = self.workshop.supply.blob(&pin.digest).map_err(|error| self.broken(&error))?;
+                self.blob(&image.repository, &pin.digest, Arc::new(FileRange(region))).await?;
+            }
+            documents.push((one.manifest.digest, one.manifest.media_type.clone(), self.document(&one.manifest)?));
+        }
+        let carried = locked.carried();
+        documents.retain(|(digest, ..)| *digest != carried.digest);
+        Ok((documents, (carried.media_type.clone(), self.document(carried)?)))
+    }
+
+    async fn made(&mut self, image: &PushedImage) -> Result<(Documents, Top), HostError> {
+        let made = self.workshop.probe_images.iter().find(|made| made.digest() == image.digest);
+        let gone = || SupplyError::Missing { what: "ferry-probe".into(), arch: ferry_bundle_format::Arch::Amd64 };
+        let made: ProbeImage = made.cloned().ok_or_else(|| self.broken(&gone()))?;
+        for blob in [&made.config, &made.layer] {
+            self.blob(&image.repository, &Digest::of(&blob.0), Arc::new(Bytes(blob.0.clone()))).await?;
+        }
+        Ok((Vec::new(), (MANIFEST.into(), made.manifest.0.to_vec())))
+    }
+
+    fn document(&self, pin: &Pin) -> Result<Vec<u8>, HostError> {
+        let document = self.workshop.supply.bundle().blob_document(&pin.digest, MAX_DOCUMENT);
+        document.map_err(|error| self.broken(&SupplyError::Open(error)))
+    }
+
+    async fn blob(&mut self, repository: &str, digest: &Digest, source: Arc<dyn Source>) -> Result<(), HostError> {
+        if self.client.has(repository, digest).await? {
+            return Ok(());
+        }
+        let from = self.sent.get(digest).cloned();
+        let bytes = source.length();
+        let _one_of_few = self.workshop.uploads.acquire().await;
+        self.client.blob(repository, digest, from.as_deref(), source).await?;
+        self.sent.entry(*digest).or_insert_with(|| repository.to_owned());
+        if from.is_none() {
+            self.workshop.journal.record(&Event::Moved { host: self.host.to_owned(), bytes });
+        }
+        Ok(())
+    }
+}
+
+/// Manifests below the top one: digest, media type, bytes.
+type Documents = Vec<(Digest, String, Vec<u8>)>;
+/// What a name points to: media type, bytes.
+type Top = (String, Vec<u8>);

@@ -1,0 +1,126 @@
+//! Every host: ferry's folders and probe, names, kernel settings.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use super::context::{Context, StepBuildError, program};
+use crate::action::{Action, Block, File, Folder, Run, Subject};
+use crate::host::quote;
+use crate::plan::Step;
+use crate::site::file::{EndpointKind, Role};
+use crate::site::{Host, Site};
+use crate::supply::Supply;
+
+/// Where ferry's programs lie on a host.
+pub(super) const PROGRAMS: &str = "/usr/local/lib/ferry";
+/// Where ferry's files lie on a host.
+pub(super) const FILES: &str = "/etc/ferry";
+
+/// Kernel modules that every node needs (kubeadm documentation; nf_conntrack for kube-proxy).
+const MODULES: [&str; 3] = ["overlay", "br_netfilter", "nf_conntrack"];
+
+/// Kernel settings. The first two are what kubeadm and every CNI plugin need; the next two keep `too many open files` away from
+/// nodes with a hundred pods; the last four are what the kubelet sets or demands itself.
+const SETTINGS: [(&str, u64); 8] = [
+    ("net.ipv4.ip_forward", 1),
+    ("net.bridge.bridge-nf-call-iptables", 1),
+    ("fs.inotify.max_user_instances", 8192),
+    ("fs.inotify.max_user_watches", 524_288),
+    ("vm.overcommit_memory", 1),
+    ("vm.panic_on_oom", 0),
+    ("kernel.panic", 10),
+    ("kernel.panic_on_oops", 1),
+];
+
+/// The steps of the stage `hosts`.
+pub(super) fn steps(context: &Context<'_>, host: &Host) -> Result<Vec<Step>, StepBuildError> {
+    let arch = context.arch(host)?;
+    let mut place = vec![Action::Folder(Folder::new(FILES, 0o755)), Action::Folder(Folder::new(PROGRAMS, 0o755))];
+    let probe = context.supply.file("ferry-probe", arch)?;
+    place.push(program(&format!("{PROGRAMS}/ferry-probe"), Supply::content(probe)));
+    let authority = context.public("registry/ca.crt")?;
+    place.push(Action::File(File::text(format!("{FILES}/registry-ca.crt"), authority)));
+    let mut steps = vec![
+        Step::new("hosts.place", &host.name, "ferry's folders and probe", place),
+        Step::new("hosts.names", &host.name, "host name and /etc/hosts", names(context.site, host)),
+    ];
+    if host.is_node() {
+        steps.push(Step::new("hosts.kernel", &host.name, "kernel modules and settings", kernel()));
+    }
+    for step in &mut steps {
+        step.essential = is_essential(host);
+    }
+    Ok(steps)
+}
+
+/// Whether the cluster can't be built while this host is away.
+pub(super) fn is_essential(host: &Host) -> bool {
+    host.is(Role::ControlPlane) || host.is(Role::Etcd) || host.is(Role::Registry)
+}
+
+fn names(site: &Site, host: &Host) -> Vec<Action> {
+    let name = quote(&host.name);
+    let hostname = Run::unless(
+        format!("host name {}", host.name),
+        Subject::Other,
+        format!("[ \"$(uname -n)\" = {name} ] && [ \"$(cat /etc/hostname)\" = {name} ]"),
+        format!(
+            "echo {name} >/etc/hostname.ferry-part; sync; mv -f /etc/hostname.ferry-part /etc/hostname; hostname {name}"
+        ),
+    );
+    let text =
+        hosts_lines(site).into_iter().map(|(address, names)| format!("{address} {}\n", names.join(" "))).collect();
+    let block = Block { path: "/etc/hosts".into(), name: site.cluster.clone(), text };
+    vec![Action::Run(hostname), Action::Block(block)]
+}
+
+/// Address → names, in order of the addresses.
+fn hosts_lines(site: &Site) -> BTreeMap<IpAddr, Vec<String>> {
+    let mut lines: BTreeMap<IpAddr, Vec<String>> = BTreeMap::new();
+    for host in &site.hosts {
+        lines.entry(host.internal).or_default().push(host.name.clone());
+    }
+    if let Some(registry) = site.with(Role::Registry).next() {
+        lines.entry(registry.internal).or_default().push(site.registry.name.clone());
+    }
+    let api = match site.endpoint.kind {
+        EndpointKind::Direct => site.with(Role::ControlPlane).next().map(|host| host.internal),
+        EndpointKind::Local => Some(IpAddr::from([127, 0, 0, 1])),
+        EndpointKind::Vip | EndpointKind::External => site.endpoint.address.as_ref().and_then(|text| text.parse().ok()),
+    };
+    if let Some(address) = api {
+        lines.entry(address).or_default().push(site.endpoint.name.clone());
+    }
+    for (name, address) in &site.dns.names {
+        lines.entry(*address).or_default().push(name.clone());
+    }
+    lines
+}
+
+fn kernel() -> Vec<Action> {
+    let list: String = MODULES.iter().map(|module| format!("{module}\n")).collect();
+    let mut actions = vec![Action::File(File::text("/etc/modules-load.d/ferry.conf", list))];
+    for module in MODULES {
+        actions.push(Action::Run(Run::unless(
+            format!("kernel module {module}"),
+            Subject::Kernel,
+            format!(
+                "[ -d /sys/module/{module} ] || grep -qs '/{module}\\.ko' \"/lib/modules/$(uname -r)/modules.builtin\""
+            ),
+            format!("modprobe {module}"),
+        )));
+    }
+    let text: String = SETTINGS.iter().map(|(name, value)| format!("{name} = {value}\n")).collect();
+    actions.push(Action::File(File::text("/etc/sysctl.d/90-ferry.conf", text)));
+    for (name, value) in SETTINGS {
+        // Where the host has more of something already, it keeps it.
+        let enough = if name.starts_with("fs.") { "-ge" } else { "-eq" };
+        actions.push(Action::Run(Run::unless(
+            format!("kernel setting {name} = {value}"),
+            Subject::Kernel,
+            format!("[ \"$(sysctl -n {name})\" {enough} {value} ]"),
+            format!("sysctl -q -w {name}={value}"),
+        )));
+    }
+    actions
+}

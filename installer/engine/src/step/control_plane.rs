@@ -1,0 +1,218 @@
+//! The first control-plane host, phase by phase of kubeadm: each phase can be repeated, so a run that was cut off goes on at
+//! the phase where it stopped. kubeadm's own preflight runs, and none of its errors is ignored.
+
+use ferry_bundle_format::Digest;
+
+use super::base::FILES;
+use super::context::{Context, StepBuildError};
+use super::kubeadm::{self, endpoint, schedulable};
+use crate::action::{Action, Folder, Run, Subject};
+use crate::host::quote;
+use crate::plan::Step;
+use crate::site::Host;
+
+/// kubectl as administrator, on a control-plane host.
+pub(super) const KUBECTL: &str = "/usr/local/bin/kubectl --kubeconfig=/etc/kubernetes/admin.conf --request-timeout=20s";
+/// Where kubeadm's configuration lies.
+const CONFIG: &str = "/etc/ferry/kubeadm.yaml";
+
+/// Keys that are placed before kubeadm runs: vault name, file below `/etc/kubernetes/`, mode.
+const KEYS: [(&str, u32); 9] = [
+    ("pki/ca.crt", 0o644),
+    ("pki/ca.key", 0o600),
+    ("pki/front-proxy-ca.crt", 0o644),
+    ("pki/front-proxy-ca.key", 0o600),
+    ("pki/sa.pub", 0o644),
+    ("pki/sa.key", 0o600),
+    ("pki/etcd/ca.crt", 0o644),
+    ("pki/apiserver-etcd-client.crt", 0o644),
+    ("pki/apiserver-etcd-client.key", 0o600),
+];
+
+/// The steps that begin the cluster on `host`.
+pub(super) fn steps(context: &mut Context<'_>, host: &Host) -> Result<Vec<Step>, StepBuildError> {
+    if kubeadm::needs_balancer(context.site) {
+        let text = "endpoint kinds other than direct are not built by this version; use one control-plane host";
+        return Err(StepBuildError::Unsupported(text.into()));
+    }
+    let mut keys: Vec<Action> = ["/etc/kubernetes", "/etc/kubernetes/pki", "/etc/kubernetes/pki/etcd"]
+        .map(|path| Action::Folder(Folder::new(path, 0o755)))
+        .into();
+    for (name, mode) in KEYS {
+        keys.push(Action::File(context.secret_file(&format!("/etc/kubernetes/{name}"), name, mode)?));
+    }
+    let text = kubeadm::init(context, host)?;
+    let config = Digest::of(text.as_bytes()).hex()[..12].to_owned();
+    keys.push(Action::File(context.rendered_file(host, CONFIG, text, 0o600)?));
+    Ok(vec![
+        Step::new("control-plane.keys", &host.name, "authorities and configuration", keys),
+        Step::new("control-plane.init", &host.name, "kubeadm init, phase by phase", phases(context, host, &config)),
+    ])
+}
+
+fn phase(name: &str, config: &str, question: &str) -> Run {
+    let command = format!("/usr/local/bin/kubeadm init phase {name} --config {CONFIG} # configuration {config}");
+    Run::unless(format!("kubeadm phase {name}"), Subject::Kubeadm, question, command).within(300)
+}
+
+fn phases(context: &Context<'_>, host: &Host, config: &str) -> Vec<Action> {
+    let manifests = "/etc/kubernetes/manifests";
+    let pki = "/etc/kubernetes/pki";
+    let node = quote(&host.name);
+    let mut runs = vec![
+        Run::unless(
+            "kubeadm's configuration is valid",
+            Subject::Kubeadm,
+            "true",
+            format!("/usr/local/bin/kubeadm config validate --config {CONFIG} # configuration {config}"),
+        )
+        .stamped(),
+    ];
+    // Once the control plane stands, its ports and files are in use, and the same checks would fail.
+    let mut preflight = phase(
+        "preflight",
+        config,
+        &format!("[ -e {manifests}/kube-apiserver.yaml ] || [ -e /var/lib/ferry/stamps/kubeadm-preflight ]"),
+    );
+    preflight.command = format!("{}\n: >/var/lib/ferry/stamps/kubeadm-preflight", preflight.command);
+    runs.push(preflight);
+    let leaves = ["apiserver", "apiserver-kubelet-client", "front-proxy-client"];
+    let there = leaves.map(|leaf| format!("[ -s {pki}/{leaf}.crt ] && [ -s {pki}/{leaf}.key ]")).join(" && ");
+    let mut certificates = phase("certs all", config, &there).stamped();
+    // Cut off, it may have left half of a pair, which it would refuse to go on from.
+    let remove = leaves.map(|leaf| format!("{pki}/{leaf}.crt {pki}/{leaf}.key")).join(" ");
+    certificates.command = format!("rm -f {remove}\n{}", certificates.command);
+    runs.push(certificates);
+    let files = ["admin.conf", "super-admin.conf", "controller-manager.conf", "scheduler.conf", "kubelet.conf"];
+    let files: Vec<&str> = files
+        .into_iter()
+        .filter(|file| *file != "super-admin.conf" || context.minor().is_ok_and(|minor| minor >= 29))
+        .collect();
+    let there = files.iter().map(|file| format!("[ -s /etc/kubernetes/{file} ]")).collect::<Vec<_>>().join(" && ");
+    let mut kubeconfigs = phase("kubeconfig all", &endpoint(context.site), &there).stamped();
+    let remove = files.iter().map(|file| format!("/etc/kubernetes/{file}")).collect::<Vec<_>>().join(" ");
+    kubeconfigs.command = format!("rm -f {remove}\n{}", kubeconfigs.command);
+    runs.push(kubeconfigs);
+    let parts = ["kube-apiserver", "kube-controller-manager", "kube-scheduler"];
+    let there = parts.map(|part| format!("[ -s {manifests}/{part}.yaml ]")).join(" && ");
+    runs.push(phase("control-plane all", config, &there).stamped());
+    runs.push(
+        phase("kubelet-start", config, "systemctl is-active -q kubelet && [ -s /var/lib/kubelet/config.yaml ]")
+            .stamped(),
+    );
+    runs.push(
+        Run::unless(
+            "the API server answers",
+            Subject::Wait,
+            format!("{KUBECTL} get --raw /readyz"),
+            format!("for i in $(seq 240); do {KUBECTL} get --raw /readyz >/dev/null 2>&1 && exit 0; sleep 1; done\njournalctl -u kubelet -n 30 --no-pager -o cat >&2; exit 1"),
+        )
+        .within(300),
+    );
+    runs.push(
+        phase(
+            "upload-config all",
+            config,
+            &format!("{KUBECTL} -n kube-system get configmap kubeadm-config kubelet-config"),
+        )
+        .stamped(),
+    );
+    let label = "node-role.kubernetes.io/control-plane";
+    runs.push(
+        phase(
+            "mark-control-plane",
+            config,
+            &format!("{KUBECTL} get node {node} -l {label} -o name | grep -x node/{node}"),
+        )
+        .retried(5),
+    );
+    runs.push(
+        phase("bootstrap-token", config, &format!("{KUBECTL} -n kube-public get configmap cluster-info")).stamped(),
+    );
+    runs.push(
+        phase("kubelet-finalize all", config, "grep -q kubelet-client-current.pem /etc/kubernetes/kubelet.conf")
+            .stamped(),
+    );
+    runs.push(
+        phase("addon kube-proxy", config, &format!("{KUBECTL} -n kube-system get daemonset kube-proxy")).stamped(),
+    );
+    runs.into_iter().map(Action::Run).collect()
+}
+
+/// CoreDNS from kubeadm, after its configuration has been placed; labels and taints; then everything ready.
+pub(super) fn finish(context: &Context<'_>, host: &Host) -> Step {
+    let mut actions = Vec::new();
+    for node in context.site.hosts.iter().filter(|host| host.is_node()) {
+        let name = quote(&node.name);
+        for (key, value) in &node.labels {
+            let pair = quote(&format!("{key}={value}"));
+            actions.push(Action::Run(Run::unless(
+                format!("label {key}={value} of {}", node.name),
+                Subject::Objects,
+                format!("{KUBECTL} get node {name} -l {pair} -o name | grep -x node/{name}"),
+                format!("{KUBECTL} label --overwrite node {name} {pair}"),
+            )));
+        }
+        for taint in &node.taints {
+            let quoted = quote(taint);
+            let shown = "{range .spec.taints[*]}{.key}={.value}:{.effect}{\"\\n\"}{end}";
+            actions.push(Action::Run(Run::unless(
+                format!("taint {taint} of {}", node.name),
+                Subject::Objects,
+                format!("{KUBECTL} get node {name} -o jsonpath='{shown}' | grep -Fx {quoted}"),
+                format!("{KUBECTL} taint --overwrite node {name} {quoted}"),
+            )));
+        }
+        let ready = format!("{KUBECTL} wait --for=condition=Ready node/{name} --timeout");
+        actions.push(Action::Run(
+            Run::unless(
+                format!("node {} is ready", node.name),
+                Subject::Wait,
+                format!("{ready}=1s"),
+                format!("{ready}=240s"),
+            )
+            .within(300),
+        ));
+    }
+    // Pods need a node without the control plane's taint, or one that is schedulable all the same.
+    let any = context.site.hosts.iter().any(|host| host.is_node() && schedulable(context.site, host));
+    if any {
+        for what in ["daemonset/kube-proxy", "deployment/coredns"] {
+            let status = format!("{KUBECTL} -n kube-system rollout status {what} --timeout");
+            actions.push(Action::Run(
+                Run::unless(
+                    format!("{what} is up"),
+                    Subject::Wait,
+                    format!("{status}=1s"),
+                    format!("{status}=240s || {{ {KUBECTL} -n kube-system get pods -o wide >&2; {KUBECTL} -n kube-system get events --sort-by=.lastTimestamp | tail -n 15 >&2; exit 1; }}"),
+                )
+                .within(300),
+            ));
+        }
+    }
+    Step::new("cluster.ready", &host.name, "nodes and system pods", actions)
+}
+
+/// A file of objects, applied by the server so that a second time changes nothing.
+pub(super) fn objects(path: &str, title: &str, text: String) -> Vec<Action> {
+    let apply = "--server-side --field-manager=ferry --force-conflicts";
+    let quoted = quote(path);
+    let digest = Digest::of(text.as_bytes()).hex()[..12].to_owned();
+    vec![
+        Action::File(crate::action::File::text(path, text)),
+        Action::Run(
+            Run::unless(
+                format!("objects: {title}"),
+                Subject::Objects,
+                format!("{KUBECTL} diff {apply} -f {quoted}"),
+                format!("{KUBECTL} apply {apply} -f {quoted} # {digest}"),
+            )
+            .retried(2),
+        ),
+    ]
+}
+
+/// Where files of objects lie.
+pub(super) fn objects_folder() -> Action {
+    Action::Folder(Folder::new(format!("{FILES}/objects"), 0o755))
+}

@@ -1,0 +1,155 @@
+//! The site's registry: the distribution server, twice over the same folder. One port serves all hosts and can only read;
+//! the other listens on loopback, accepts content, and is reached through SSH.
+
+use std::collections::BTreeSet;
+
+use ferry_bundle_format::{Arch, Digest};
+
+use super::base::{FILES, PROGRAMS};
+use super::context::{Context, StepBuildError, authority, program, unit};
+use crate::action::{Action, File, Folder, Push, PushedImage, Run, Subject};
+use crate::plan::Step;
+use crate::registry::PROBE_REPOSITORY;
+use crate::site::Host;
+
+const USER: &str = "ferry-registry";
+const OWNED: &str = "root:ferry-registry";
+
+/// The loopback port that accepts content: the one after the public one.
+fn push_port(context: &Context<'_>) -> u16 {
+    context.site.registry.port + 1
+}
+
+/// The steps of a registry host.
+pub(super) fn steps(context: &mut Context<'_>, host: &Host) -> Result<Vec<Step>, StepBuildError> {
+    Ok(vec![
+        Step::new("registry.server", &host.name, "the registry's servers", server(context, host)?),
+        Step::new("registry.content", &host.name, "the bundle's images in the registry", vec![content(context)?]),
+    ])
+}
+
+fn server(context: &mut Context<'_>, host: &Host) -> Result<Vec<Action>, StepBuildError> {
+    let arch = context.arch(host)?;
+    let archive = context.supply.file("registry.tar.gz", arch)?;
+    let binary = context.supply.member(archive, "registry")?;
+    let data = context.site.registry.data_dir.clone();
+    let folder = format!("{FILES}/registry");
+    let mut actions = vec![
+        Action::Run(
+            Run::unless(
+                format!("user {USER}"),
+                Subject::User,
+                format!("id {USER} && getent group {USER}"),
+                format!("id {USER} >/dev/null 2>&1 || useradd --system --user-group --no-create-home --home-dir {data} --shell /usr/sbin/nologin {USER}"),
+            )
+            .undone_by(format!("! id {USER} >/dev/null 2>&1 || userdel {USER}")),
+        ),
+        Action::Folder(Folder::new(&data, 0o750).owner("ferry-registry:ferry-registry")),
+        Action::Folder(Folder::new(&folder, 0o750).owner(OWNED)),
+    ];
+    let mut shared = vec![program(&format!("{PROGRAMS}/registry"), binary)];
+    for (file, name) in
+        [("tls.crt", format!("registry/{}.crt", host.name)), ("tls.key", format!("registry/{}.key", host.name))]
+    {
+        shared.push(Action::File(context.secret_file(&format!("{folder}/{file}"), &name, 0o640)?.owner(OWNED)));
+    }
+    let mut units = Vec::new();
+    for (unit_name, kind, address, read_only) in [
+        ("ferry-registry", "pull", authority(host, context.site.registry.port), true),
+        ("ferry-registry-push", "push", format!("127.0.0.1:{}", push_port(context)), false),
+    ] {
+        let htpasswd =
+            context.secret_file(&format!("{folder}/{kind}.htpasswd"), &format!("registry/{kind}.htpasswd"), 0o640)?;
+        let secret = context.secret(&format!("registry/{kind}.password"))?;
+        // Upload sessions are signed with it; derived, so that it is the same in every plan.
+        let secret = Digest::of(format!("ferry upload secret {secret}").as_bytes()).hex();
+        let text = configuration(&data, &folder, kind, &address, read_only, &secret);
+        let config = context.rendered_file(host, &format!("{folder}/{kind}.yml"), text, 0o640)?.owner(OWNED);
+        let file = File::text(format!("/etc/systemd/system/{unit_name}.service"), unit_text(&folder, kind, &data));
+        let mut reads = shared.clone();
+        reads.extend([Action::File(htpasswd.owner(OWNED)), Action::File(config), Action::File(file)]);
+        units.push(unit(&format!("{unit_name}.service"), true, &reads));
+        actions.extend(reads.into_iter().filter(|action| !shared.contains(action)));
+    }
+    actions.extend(shared);
+    actions.extend(units);
+    Ok(actions)
+}
+
+fn configuration(data: &str, folder: &str, kind: &str, address: &str, read_only: bool, secret: &str) -> String {
+    format!(
+        "version: 0.1
+log: {{level: warn, formatter: text}}
+storage:
+  filesystem: {{rootdirectory: {data}}}
+  maintenance:
+    uploadpurging: {{enabled: {}, age: 168h, interval: 24h, dryrun: false}}
+    readonly: {{enabled: {read_only}}}
+auth:
+  htpasswd: {{realm: ferry, path: {folder}/{kind}.htpasswd}}
+http:
+  addr: \"{address}\"
+  secret: {secret}
+  tls: {{certificate: {folder}/tls.crt, key: {folder}/tls.key, minimumtls: tls1.2}}
+  headers: {{X-Content-Type-Options: [nosniff]}}
+",
+        !read_only
+    )
+}
+
+fn unit_text(folder: &str, kind: &str, data: &str) -> String {
+    format!(
+        "[Unit]
+Description=ferry's registry ({kind})
+After=network-online.target
+Wants=network-online.target
+
+[Service]
+User={USER}
+ExecStart={PROGRAMS}/registry serve {folder}/{kind}.yml
+Environment=OTEL_TRACES_EXPORTER=none
+Restart=always
+RestartSec=2
+NoNewPrivileges=yes
+ReadWritePaths={data}
+
+[Install]
+WantedBy=multi-user.target
+"
+    )
+}
+
+fn content(context: &Context<'_>) -> Result<Action, StepBuildError> {
+    let lock = context.supply.lock();
+    let mut images: Vec<PushedImage> = lock
+        .images
+        .iter()
+        .map(|image| PushedImage {
+            repository: format!("{}/{}", image.name.registry(), image.name.repository()),
+            tag: image.name.tag().map(str::to_owned),
+            digest: image.carried().digest,
+            made: false,
+        })
+        .collect();
+    let mut bytes = 0;
+    let mut seen = BTreeSet::new();
+    for pin in
+        lock.images.iter().flat_map(|image| &image.manifests).flat_map(|one| one.layers.iter().chain([&one.config]))
+    {
+        if seen.insert(pin.digest) {
+            bytes += pin.size;
+        }
+    }
+    let mut arches: BTreeSet<Arch> = BTreeSet::new();
+    for host in &context.site.hosts {
+        arches.insert(context.arch(host)?);
+    }
+    for arch in arches {
+        let Some(image) = context.probe_images.get(&arch) else { continue };
+        let tag = Some(arch.as_str().to_owned());
+        images.push(PushedImage { repository: PROBE_REPOSITORY.into(), tag, digest: image.digest(), made: true });
+        bytes += image.size();
+    }
+    let server = context.site.registry.name.clone();
+    Ok(Action::Push(Push { server, port: push_port(context), images, bytes }))
+}

@@ -1,0 +1,38 @@
+//! Volumes in folders of the node that a pod runs on, by local-path-provisioner.
+
+use super::base::FILES;
+use super::context::{Context, StepBuildError};
+use super::control_plane::{KUBECTL, objects, objects_folder};
+use crate::action::{Action, Run, Subject};
+use crate::plan::Step;
+use crate::site::Host;
+use crate::site::file::StorageKind;
+
+/// The steps that give the cluster its default storage class.
+pub(super) fn steps(context: &Context<'_>, host: &Host) -> Result<Vec<Step>, StepBuildError> {
+    if context.site.storage.kind == StorageKind::None {
+        return Ok(Vec::new());
+    }
+    let arch = context.arch(host)?;
+    let provisioner = context.supply.image("docker.io/rancher/local-path-provisioner", arch)?.name.to_string();
+    let helper = context.supply.image("docker.io/library/busybox", arch)?.name.to_string();
+    let text = manifest(&provisioner, &helper, &context.site.storage.path);
+    let mut actions = vec![objects_folder()];
+    actions.extend(objects(&format!("{FILES}/objects/local-path.yaml"), "local-path-provisioner", text));
+    let status = format!("{KUBECTL} -n ferry-storage rollout status deployment/local-path-provisioner --timeout");
+    actions.push(Action::Run(
+        Run::unless(
+            "local-path-provisioner is up",
+            Subject::Wait,
+            format!("{status}=1s"),
+            format!("{status}=180s || {{ {KUBECTL} -n ferry-storage describe pods | tail -n 20 >&2; exit 1; }}"),
+        )
+        .within(240),
+    ));
+    Ok(vec![Step::new("storage.local-path", &host.name, "local volumes", actions)])
+}
+
+fn manifest(provisioner: &str, helper: &str, path: &str) -> String {
+    let words = [("{provisioner}", provisioner), ("{helper}", helper), ("{path}", path)];
+    words.iter().fold(include_str!("local-path.yaml").to_owned(), |text, (word, value)| text.replace(word, value))
+}

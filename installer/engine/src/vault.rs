@@ -1,0 +1,189 @@
+//! The cluster's keys and passwords, in one age file beside the site file. Plain only in memory.
+//!
+//! ```text
+//! <cluster>.ferry/vault.age    a JSON object of names and texts, sealed by a passphrase or for an age identity
+//! ```
+//! Written whole, by rename. A name is never given another value unless it is asked for: what hosts hold must stay known.
+
+use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use age::secrecy::SecretString;
+use ferry_bundle_format::Digest;
+use ferry_bundle_format::store::write_atomically;
+use zeroize::Zeroizing;
+
+use crate::action::Content;
+use crate::host::{Redactor, Secret};
+
+/// The largest vault that is read, in bytes.
+const LIMIT: u64 = 64 << 20;
+
+/// What seals and opens a vault.
+#[derive(Debug, Clone)]
+pub enum VaultKey {
+    /// A passphrase.
+    Passphrase(Secret),
+    /// The content of an age identity file.
+    Identity(Secret),
+}
+
+/// Why a vault can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum VaultError {
+    /// The file can't be read or written.
+    #[error("can't use {path}")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The passphrase or identity does not open it.
+    #[error("{path} can't be opened with this passphrase or identity")]
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// What age says.
+        #[source]
+        source: age::DecryptError,
+    },
+    /// It opened, but what it holds is no vault.
+    #[error("{0} opens, but holds no vault of ferry's")]
+    Content(PathBuf),
+    /// No identity in the identity file.
+    #[error("the vault's identity file holds no AGE-SECRET-KEY")]
+    Identity,
+    /// A key or certificate can't be made.
+    #[error("can't make {0}")]
+    Make(String),
+}
+
+/// An open vault.
+pub struct Vault {
+    path: PathBuf,
+    key: VaultKey,
+    entries: BTreeMap<String, Zeroizing<String>>,
+}
+
+impl Vault {
+    /// Opens the vault at `path`, or begins an empty one if there is none.
+    pub fn open(path: &Path, key: VaultKey) -> Result<Self, VaultError> {
+        let file = |source| VaultError::File { path: path.to_owned(), source };
+        let entries = match std::fs::read(path) {
+            Ok(sealed) => decrypt(path, &sealed, &key)?,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => BTreeMap::new(),
+            Err(error) => return Err(file(error)),
+        };
+        Ok(Self { path: path.to_owned(), key, entries })
+    }
+
+    /// The text of that name.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<Secret> {
+        self.entries.get(name).map(|text| Secret::new(text.as_str()))
+    }
+
+    /// Whether there is one.
+    #[must_use]
+    pub fn holds(&self, name: &str) -> bool {
+        self.entries.contains_key(name)
+    }
+
+    /// Puts a text in. [`Vault::save`] makes it last.
+    pub fn put(&mut self, name: &str, text: impl Into<String>) {
+        self.entries.insert(name.to_owned(), Zeroizing::new(text.into()));
+    }
+
+    /// The content of a file that comes from the vault.
+    #[must_use]
+    pub fn content(&self, name: &str) -> Option<Content> {
+        let text = self.entries.get(name)?;
+        let digest = Digest::of(text.as_bytes());
+        Some(Content::Vault { name: name.to_owned(), digest, size: text.len() as u64 })
+    }
+
+    /// Teaches the redactor everything that is not meant for everybody: all but certificates and public keys.
+    pub fn teach(&self, redactor: &Redactor) {
+        for (name, text) in &self.entries {
+            let public = [".crt", ".pub"].iter().any(|end| name.ends_with(end));
+            if !public {
+                redactor.learn(&Secret::new(text.as_str()));
+            }
+        }
+    }
+
+    /// Writes it, sealed.
+    pub fn save(&self) -> Result<(), VaultError> {
+        let file = |source| VaultError::File { path: self.path.clone(), source };
+        let plain: BTreeMap<&str, &str> =
+            self.entries.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
+        let plain = Zeroizing::new(serde_json::to_vec(&plain).map_err(|_| VaultError::Content(self.path.clone()))?);
+        let encryptor = match &self.key {
+            VaultKey::Passphrase(text) => {
+                age::Encryptor::with_user_passphrase(SecretString::from(text.expose().to_owned()))
+            }
+            VaultKey::Identity(text) => {
+                let recipient = identity(text)?.to_public();
+                age::Encryptor::with_recipients(std::iter::once(&recipient as &dyn age::Recipient))
+                    .map_err(|_| VaultError::Identity)?
+            }
+        };
+        let mut sealed = Vec::new();
+        let mut writer = encryptor.wrap_output(&mut sealed).map_err(file)?;
+        writer.write_all(&plain).map_err(file)?;
+        writer.finish().map_err(file)?;
+        write_atomically(&self.path, &sealed).map_err(file)
+    }
+}
+
+fn identity(text: &Secret) -> Result<age::x25519::Identity, VaultError> {
+    let line = text.expose().lines().map(str::trim).find(|line| line.starts_with("AGE-SECRET-KEY-"));
+    line.and_then(|line| age::x25519::Identity::from_str(line).ok()).ok_or(VaultError::Identity)
+}
+
+fn decrypt(path: &Path, sealed: &[u8], key: &VaultKey) -> Result<BTreeMap<String, Zeroizing<String>>, VaultError> {
+    let open = |source| VaultError::Open { path: path.to_owned(), source };
+    let decryptor = age::Decryptor::new(sealed).map_err(open)?;
+    let identity: Box<dyn age::Identity> = match key {
+        VaultKey::Passphrase(text) => {
+            Box::new(age::scrypt::Identity::new(SecretString::from(text.expose().to_owned())))
+        }
+        VaultKey::Identity(text) => Box::new(identity(text)?),
+    };
+    let reader = decryptor.decrypt(std::iter::once(&*identity)).map_err(open)?;
+    let mut plain = Zeroizing::new(Vec::new());
+    let content = || VaultError::Content(path.to_owned());
+    reader.take(LIMIT).read_to_end(&mut plain).map_err(|_| content())?;
+    let entries: BTreeMap<String, String> = serde_json::from_slice(&plain).map_err(|_| content())?;
+    Ok(entries.into_iter().map(|(name, text)| (name, Zeroizing::new(text))).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_saved_comes_back_only_with_the_key() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("vault.age");
+        let identity = ferry_bundle_format::sign::secret::generate_identity().0;
+        let key = VaultKey::Identity(Secret::new(identity.as_str()));
+        let mut vault = Vault::open(&path, key.clone()).unwrap();
+        vault.put("registry/push.password", "tr0ub4dor&3");
+        vault.put("pki/ca.crt", "PUBLIC CERTIFICATE");
+        vault.save().unwrap();
+        assert!(!String::from_utf8_lossy(&std::fs::read(&path).unwrap()).contains("tr0ub"));
+        let again = Vault::open(&path, key).unwrap();
+        assert_eq!(again.get("registry/push.password").unwrap().expose(), "tr0ub4dor&3");
+        let redactor = Redactor::default();
+        again.teach(&redactor);
+        assert_eq!(redactor.redact("x tr0ub4dor&3 PUBLIC CERTIFICATE"), "x «secret» PUBLIC CERTIFICATE");
+        let other = ferry_bundle_format::sign::secret::generate_identity().0;
+        let wrong = Vault::open(&path, VaultKey::Identity(Secret::new(other.as_str())));
+        assert!(matches!(wrong, Err(VaultError::Open { .. })));
+    }
+}

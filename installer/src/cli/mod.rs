@@ -1,0 +1,72 @@
+//! The command line: verbs, the options that all of them share, and the way out.
+
+mod trust;
+
+pub(crate) use trust::TrustArgs;
+
+use std::path::PathBuf;
+
+use clap::Parser;
+
+use crate::commands::Verb;
+use crate::failure::{ExitCode, Failure};
+use crate::show;
+
+/// Carries a bundle into a site and hands it over working.
+#[derive(Debug, Parser)]
+#[command(name = "ferry-install", version, about, after_help = EXIT_CODES, max_term_width = 120)]
+struct Cli {
+    #[command(flatten)]
+    common: Common,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+const EXIT_CODES: &str =
+    "Exit codes: 0 well, 1 bug, 2 command line, 3 site file or plan, 4 bundle refused, 5 bundle not trusted,
+6 hosts have drifted, 7 host unreachable or login refused, 8 secret, 9 this machine, 10 a step failed,
+11 a host is not fit, 12 not accepted, 13 somebody else is at work, 14 done with debts, 130 interrupted.
+A command that was interrupted or failed is simply run again: it goes on where it stopped.";
+
+/// What all verbs share.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct Common {
+    /// Show events as JSON, one object a line.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Show every command that is run on a host.
+    #[arg(long, short, global = true)]
+    pub(crate) verbose: bool,
+    /// Where ferry keeps vault, journal, plans and reports of the site [default: CLUSTER.ferry beside the site file].
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(crate) state: Option<PathBuf>,
+    /// Accept and record the keys of hosts that are seen for the first time, instead of asking.
+    #[arg(long, global = true)]
+    pub(crate) accept_host_keys: bool,
+    /// Ask nothing: go on where a confirmation would be asked for.
+    #[arg(long, short, global = true)]
+    pub(crate) yes: bool,
+}
+
+/// Parses, runs, and ends with a documented code.
+pub(crate) fn main() -> std::process::ExitCode {
+    // The first provider that is installed is the process's; there is only this one.
+    drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
+    let cli = Cli::parse();
+    let result = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => {
+            let result = runtime.block_on(cli.verb.run(&cli.common));
+            runtime.shutdown_background();
+            result
+        }
+        Err(error) => Err(Failure::of(ExitCode::Machine, &error)),
+    };
+    let code = match result {
+        Ok(code) => code,
+        Err(failure) => {
+            show::failure(&failure, cli.common.json);
+            failure.code
+        }
+    };
+    std::process::ExitCode::from(code as u8)
+}

@@ -1,0 +1,35 @@
+//! `install`: everything, in order.
+
+use ferry_engine::plan;
+
+use super::{SiteAndBundle, apply, plan as planning};
+use crate::cli::Common;
+use crate::failure::{ExitCode, Failure};
+use crate::session::{self, Session};
+use crate::show;
+
+/// Everything, in order: look at the hosts, plan, apply, accept, report.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    given: SiteAndBundle,
+}
+
+/// Runs it.
+pub(crate) async fn run(arguments: &Args, common: &Common) -> Result<ExitCode, Failure> {
+    let session = Session::open(&arguments.given.site, common)?;
+    let supply = session.supply(&arguments.given.trust, common)?;
+    session.began("look", Some(&supply), None);
+    let facts = session.facts().await?;
+    let (plan, workshop) = planning::make(&session, &supply, &facts).await?;
+    plan::save(&plan, &session.state.join("plan.json"))?;
+    if !common.json {
+        show::text(&planning::summary(&plan));
+    }
+    if plan.open() > 0 && !common.yes && !session::confirm("Apply this plan?").await {
+        let hint = format!("to see all of it: ferry-install plan --show {}", session.state.join("plan.json").display());
+        return Err(Failure::new(ExitCode::Interrupted, "nothing was changed: the plan was not confirmed").hint(hint));
+    }
+    session.began("apply", Some(&supply), Some(&plan));
+    apply::execute(&session, &plan, &workshop).await
+}

@@ -1,0 +1,48 @@
+//! One file a verb.
+
+mod apply;
+mod install;
+mod plan;
+mod site;
+
+use std::path::PathBuf;
+
+use clap::Subcommand;
+
+use crate::cli::{Common, TrustArgs};
+use crate::failure::{ExitCode, Failure};
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Everything, in order: look at the hosts, plan, apply, accept, report.
+    Install(install::Args),
+    /// Make, check and describe site files.
+    Site(site::Args),
+    /// Say what would be done to every host, and save it; or show a saved plan.
+    Plan(plan::Args),
+    /// Do what a saved plan says, if the hosts are still as it saw them.
+    Apply(apply::Args),
+}
+
+impl Verb {
+    /// Runs it.
+    pub(crate) async fn run(&self, common: &Common) -> Result<ExitCode, Failure> {
+        match self {
+            Self::Install(arguments) => install::run(arguments, common).await,
+            Self::Site(arguments) => site::run(arguments),
+            Self::Plan(arguments) => plan::run(arguments, common).await,
+            Self::Apply(arguments) => apply::run(arguments, common).await,
+        }
+    }
+}
+
+/// A site file and the bundle for it.
+#[derive(Debug, clap::Args)]
+pub(crate) struct SiteAndBundle {
+    /// The site file.
+    #[arg(value_name = "SITE.yaml")]
+    pub(crate) site: PathBuf,
+    #[command(flatten)]
+    pub(crate) trust: TrustArgs,
+}

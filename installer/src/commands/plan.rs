@@ -1,0 +1,123 @@
+//! `plan`: what would be done to every host.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use ferry_bundle_format::lock::Timestamp;
+use ferry_engine::facts::Facts;
+use ferry_engine::plan::{self, Plan};
+use ferry_engine::run::Workshop;
+use ferry_engine::step::Context;
+use ferry_engine::supply::Supply;
+
+use super::SiteAndBundle;
+use crate::cli::Common;
+use crate::failure::{ExitCode, Failure};
+use crate::session::{self, Session};
+use crate::show;
+
+/// Say what would be done to every host, and save it; or show a saved plan.
+#[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(crate) struct Args {
+    /// Show a saved plan instead of making one: every command and file, in order, with no secret.
+    #[arg(long, value_name = "PLAN.json", conflicts_with_all = ["site", "bundle", "output"])]
+    show: Option<PathBuf>,
+    /// With --show: also what is as it should be already.
+    #[arg(long, requires = "show")]
+    all: bool,
+    /// Where to save the plan [default: STATE/plan.json].
+    #[arg(short, long, value_name = "PLAN.json")]
+    output: Option<PathBuf>,
+    #[command(flatten)]
+    given: Option<Given>,
+}
+
+/// A site file and the bundle for it.
+#[derive(Debug, clap::Args)]
+struct Given {
+    #[command(flatten)]
+    site_and_bundle: SiteAndBundle,
+}
+
+/// Runs it.
+pub(crate) async fn run(arguments: &Args, common: &Common) -> Result<ExitCode, Failure> {
+    if let Some(path) = &arguments.show {
+        let plan = plan::load(path)?;
+        if common.json {
+            let commands: Vec<_> = plan::commands(&plan)
+                .into_iter()
+                .map(|one| serde_json::json!({"step": one.step, "host": one.host, "script": one.script, "input": one.input}))
+                .collect();
+            show::text(&format!("{}\n", serde_json::Value::Array(commands)));
+        } else {
+            show::text(&plan::show(&plan, arguments.all));
+        }
+        return Ok(ExitCode::Success);
+    }
+    let Some(Given { site_and_bundle: given }) = &arguments.given else {
+        return Err(Failure::new(ExitCode::Input, "a plan needs a site file and a bundle")
+            .hint("ferry-install plan SITE.yaml --bundle FILE.ferry, or plan --show PLAN.json"));
+    };
+    let session = Session::open(&given.site, common)?;
+    let supply = session.supply(&given.trust, common)?;
+    session.began("plan", Some(&supply), None);
+    let facts = session.facts().await?;
+    let (plan, _) = make(&session, &supply, &facts).await?;
+    let path = arguments.output.clone().unwrap_or_else(|| session.state.join("plan.json"));
+    plan::save(&plan, &path)?;
+    if !common.json {
+        show::text(&summary(&plan));
+        show::text(&format!("saved as {}\n", path.display()));
+    }
+    Ok(ExitCode::Success)
+}
+
+/// Makes a plan and looks up how everything stands.
+pub(crate) async fn make(
+    session: &Session,
+    supply: &Arc<Supply>,
+    facts: &BTreeMap<String, Facts>,
+) -> Result<(Plan, Workshop), Failure> {
+    let mut vault = session.vault().await?;
+    let images = Session::probe_images(supply, facts)?;
+    let mut context = Context { site: &session.site, facts, supply, vault: &mut vault, probe_images: &images };
+    let mut plan = plan::build(&mut context, Timestamp::from_unix(session::now()))?;
+    vault.save()?;
+    let workshop = session.workshop(supply.clone(), vault, images);
+    plan::survey(&mut plan, &session.hosts, &workshop).await?;
+    Ok((plan, workshop))
+}
+
+/// What a plan comes to, for people.
+pub(crate) fn summary(plan: &Plan) -> String {
+    let whole = plan::summary(plan);
+    let mut text = format!(
+        "plan {} for {}: {} to do, {} as they should be already\n",
+        plan.id().short(),
+        plan.cluster,
+        plan.open(),
+        whole.already
+    );
+    for (name, host) in whole.hosts.iter().filter(|(_, host)| host.total() > 0) {
+        text.push_str(&format!(
+            "  {name:<20} {} files, {} folders, {} units, {} kernel settings, {} images, {} commands; {} MB to send\n",
+            host.files,
+            host.folders,
+            host.units,
+            host.kernel,
+            host.images,
+            host.commands,
+            host.bytes / 1_000_000
+        ));
+    }
+    if plan.open() > 0 {
+        text.push_str(&format!(
+            "  about {} s, with {} MB over the operator's link\n",
+            whole.seconds,
+            whole.bytes / 1_000_000
+        ));
+    }
+    text
+}

@@ -1,0 +1,179 @@
+//! How the program ends: documented exit codes, the chain of causes, and `hint:` lines.
+
+use std::error::Error;
+
+use ferry_bundle_format::open::OpenError;
+use ferry_bundle_format::yaml::Problems;
+use ferry_engine::host::HostError;
+use ferry_engine::plan::PlanFileError;
+use ferry_engine::run::StepError;
+use ferry_engine::step::StepBuildError;
+use ferry_engine::supply::SupplyError;
+use ferry_engine::vault::VaultError;
+
+/// The exit codes of `ferry-install`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum ExitCode {
+    /// All is well.
+    Success = 0,
+    /// A bug in ferry.
+    Bug = 1,
+    // 2 is clap's own: the command line is wrong.
+    /// The site file, a plan, or another input is wrong.
+    Input = 3,
+    /// The bundle is refused: damaged, not what its index says, or lacking something.
+    Refused = 4,
+    /// The bundle is refused: not signed by those who are trusted, or older than what was seen.
+    Untrusted = 5,
+    /// The hosts are no longer as the plan saw them.
+    Drift = 6,
+    /// A host can't be reached or logged in to.
+    Host = 7,
+    /// A secret can't be had, or does not open what it should.
+    Secret = 8,
+    /// The operator's machine: no space, no permission.
+    Machine = 9,
+    /// A step failed on a host; a rerun goes on from there.
+    Step = 10,
+    /// Preflight: a host is not fit.
+    Unfit = 11,
+    /// Acceptance: something does not work.
+    NotAccepted = 12,
+    /// Somebody else is at work on a host.
+    Held = 13,
+    /// Done, but for hosts that could not be reached.
+    Owed = 14,
+    /// Ended by Ctrl-C; a rerun goes on.
+    Interrupted = 130,
+}
+
+/// Why a command failed.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    /// The exit code.
+    pub(crate) code: ExitCode,
+    /// What failed, then each cause.
+    pub(crate) causes: Vec<String>,
+    /// What to do.
+    pub(crate) hints: Vec<String>,
+}
+
+impl Failure {
+    /// Without an underlying error.
+    pub(crate) fn new(code: ExitCode, message: impl Into<String>) -> Self {
+        Self { code, causes: vec![message.into()], hints: Vec::new() }
+    }
+
+    /// From an error and its causes.
+    pub(crate) fn of(code: ExitCode, error: &(dyn Error + 'static)) -> Self {
+        let mut causes = vec![error.to_string()];
+        let mut next = error.source();
+        while let Some(cause) = next {
+            let text = cause.to_string();
+            if causes.last().is_none_or(|last| !last.ends_with(&text)) {
+                causes.push(text);
+            }
+            next = cause.source();
+        }
+        Self { code, causes, hints: Vec::new() }
+    }
+
+    /// With something to do.
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hints.push(hint.into());
+        self
+    }
+
+    fn hints(mut self, hints: impl IntoIterator<Item = String>) -> Self {
+        self.hints.extend(hints);
+        self
+    }
+
+    /// As it is shown on standard error.
+    pub(crate) fn text(&self) -> String {
+        let mut text = String::new();
+        for (n, cause) in self.causes.iter().enumerate() {
+            text.push_str(if n == 0 { "error: " } else { "  because: " });
+            text.push_str(cause.trim_end());
+            text.push('\n');
+        }
+        for hint in &self.hints {
+            text.push_str(&format!("hint: {hint}\n"));
+        }
+        text
+    }
+}
+
+/// A file of the operator's that can't be used.
+pub(crate) fn file(doing: &str, path: &std::path::Path) -> impl Fn(std::io::Error) -> Failure {
+    let message = format!("can't {doing} {}", path.display());
+    move |error| {
+        let mut failure = Failure::of(ExitCode::Machine, &error);
+        failure.causes.insert(0, message.clone());
+        failure
+    }
+}
+
+impl From<Problems> for Failure {
+    fn from(problems: Problems) -> Self {
+        Self::of(ExitCode::Input, &problems)
+    }
+}
+
+impl From<OpenError> for Failure {
+    fn from(error: OpenError) -> Self {
+        let code = match &error {
+            OpenError::Untrusted(_) | OpenError::Serial(_) | OpenError::Signature(_) => ExitCode::Untrusted,
+            OpenError::Read { .. } | OpenError::NotAFile { .. } => ExitCode::Machine,
+            _ => ExitCode::Refused,
+        };
+        Self::of(code, &error).hints(error.hint())
+    }
+}
+
+impl From<HostError> for Failure {
+    fn from(error: HostError) -> Self {
+        Self::of(ExitCode::Host, &error).hints(error.hint())
+    }
+}
+
+impl From<VaultError> for Failure {
+    fn from(error: VaultError) -> Self {
+        let code = if matches!(error, VaultError::File { .. }) { ExitCode::Machine } else { ExitCode::Secret };
+        Self::of(code, &error)
+    }
+}
+
+impl From<SupplyError> for Failure {
+    fn from(error: SupplyError) -> Self {
+        Self::of(ExitCode::Refused, &error).hints(error.hint())
+    }
+}
+
+impl From<PlanFileError> for Failure {
+    fn from(error: PlanFileError) -> Self {
+        let code = if matches!(error, PlanFileError::File { .. }) { ExitCode::Machine } else { ExitCode::Input };
+        Self::of(code, &error)
+    }
+}
+
+impl From<StepBuildError> for Failure {
+    fn from(error: StepBuildError) -> Self {
+        match error {
+            StepBuildError::Supply(error) => error.into(),
+            other => Self::of(ExitCode::Input, &other),
+        }
+    }
+}
+
+impl From<&StepError> for Failure {
+    fn from(error: &StepError) -> Self {
+        let hint = match error {
+            StepError::Host { source, .. } => source.hint(),
+            StepError::Supply { source, .. } => source.hint(),
+            _ => None,
+        };
+        Self::of(ExitCode::Step, error).hints(hint)
+    }
+}

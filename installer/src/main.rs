@@ -1,0 +1,17 @@
+//! `ferry-install`: carries a bundle into a site and hands it over working.
+//!
+//! ```text
+//! main ─► cli ─► commands/<verb> ─► Session (site, bundle, vault, hosts, journal) ─► ferry_engine ─Event─► show
+//! ```
+
+mod cli;
+mod commands;
+mod failure;
+mod session;
+mod show;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cli::main()
+}

@@ -1,0 +1,302 @@
+//! What a verb works with: the site, its state folder, secrets, hosts, journal; and, for those that need it, bundle and vault.
+
+use std::collections::BTreeMap;
+use std::fs::{File, OpenOptions};
+use std::io::{IsTerminal as _, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use ferry_bundle_format::{Arch, Digest};
+use ferry_engine::event::Event;
+use ferry_engine::facts::{self, Facts};
+use ferry_engine::host::known::KnownKeys;
+use ferry_engine::host::ssh::{Answer, FirstSight, Secrets as _, Settings, SshHost, Trace};
+use ferry_engine::host::{Command, Host, HostError, Output, Redactor, Secret, SecretStore, Stdin};
+use ferry_engine::journal::Journal;
+use ferry_engine::pki;
+use ferry_engine::registry::ProbeImage;
+use ferry_engine::run::{Stop, Workshop};
+use ferry_engine::site::file::Vault as VaultEntry;
+use ferry_engine::site::{self, Site};
+use ferry_engine::supply::Supply;
+use ferry_engine::vault::{Vault, VaultKey};
+
+use crate::cli::{Common, TrustArgs};
+use crate::failure::{self, ExitCode, Failure};
+use crate::show;
+
+/// The most of a command's words that the journal keeps, in bytes.
+const SAID: usize = 4096;
+
+/// What a verb works with.
+pub(crate) struct Session {
+    /// The site.
+    pub(crate) site: Site,
+    /// The state folder.
+    pub(crate) state: PathBuf,
+    /// The journal.
+    pub(crate) journal: Journal,
+    /// The hosts.
+    pub(crate) hosts: BTreeMap<String, Arc<dyn Host>>,
+    /// The wish to end early.
+    pub(crate) stop: Stop,
+    /// Whose leases these are: the same in every run from this state folder.
+    pub(crate) owner: String,
+    secrets: Arc<SecretStore>,
+    redactor: Redactor,
+    /// One run at a time in a state folder.
+    _lock: File,
+}
+
+impl Session {
+    /// Reads the site and opens its state; connects to nothing yet.
+    pub(crate) fn open(file: &Path, common: &Common) -> Result<Self, Failure> {
+        let text = std::fs::read_to_string(file).map_err(failure::file("read", file))?;
+        let site = site::read(file, &text)?;
+        let state = common.state.clone().unwrap_or_else(|| site.folder().join(format!("{}.ferry", site.cluster)));
+        let mut builder = std::fs::DirBuilder::new();
+        builder.recursive(true).mode(0o700).create(&state).map_err(failure::file("make", &state))?;
+        let lock = lock(&state)?;
+        let redactor = Redactor::default();
+        let display = show::display(common.json, common.verbose);
+        let path = state.join("journal.jsonl");
+        let journal = Journal::open(&path, display, redactor.clone()).map_err(failure::file("open", &path))?;
+        let secrets = Arc::new(SecretStore::new(site.folder(), Arc::new(ask), redactor.clone()));
+        let mut settings = Settings::new(site.folder(), secrets.clone(), KnownKeys::new(state.join("host-keys")));
+        settings.redactor = redactor.clone();
+        settings.trace =
+            Arc::new(Journaling { journal: journal.clone(), next: AtomicU64::new(1), running: Mutex::default() });
+        settings.first_sight = first_sight(common);
+        let stop = Stop::default();
+        on_interrupt(stop.clone(), settings.cancel.clone());
+        let hosts = site
+            .hosts
+            .iter()
+            .map(|host| (host.name.clone(), Arc::new(SshHost::idle(host, &settings)) as Arc<dyn Host>))
+            .collect();
+        let owner = owner(&state)?;
+        Ok(Self { site, state, journal, hosts, stop, owner, secrets, redactor, _lock: lock })
+    }
+
+    /// What every host is like. All hosts that can't be reached are named together.
+    pub(crate) async fn facts(&self) -> Result<BTreeMap<String, Facts>, Failure> {
+        let asked = self.site.hosts.iter().filter_map(|host| {
+            let reached = self.hosts.get(&host.name)?.clone();
+            let paths = facts::paths_of(&self.site, host);
+            Some(async move { (host.name.clone(), facts::gather_about(reached.as_ref(), &paths).await) })
+        });
+        let mut known = BTreeMap::new();
+        let mut failures: Vec<HostError> = Vec::new();
+        for (name, result) in futures_util::future::join_all(asked).await {
+            match result {
+                Ok(facts) => drop(known.insert(name, facts)),
+                Err(error) => failures.push(error),
+            }
+        }
+        if failures.is_empty() {
+            return Ok(known);
+        }
+        let mut failure = Failure::new(
+            ExitCode::Host,
+            format!("{} of {} hosts can't be worked on", failures.len(), self.hosts.len()),
+        );
+        for error in &failures {
+            failure.causes.push(error.to_string());
+            failure.hints.extend(error.hint());
+        }
+        failure.hints.dedup();
+        Err(failure)
+    }
+
+    /// Opens the vault, and makes the keys that it does not hold yet.
+    pub(crate) async fn vault(&self) -> Result<Vault, Failure> {
+        let key = match &self.site.vault {
+            VaultEntry::Passphrase(reference) => VaultKey::Passphrase(self.secrets.get(reference).await?),
+            VaultEntry::Identity(file) => {
+                let path = self.site.folder().join(file);
+                let text = std::fs::read_to_string(&path).map_err(failure::file("read", &path))?;
+                VaultKey::Identity(Secret::new(text))
+            }
+        };
+        let mut vault = Vault::open(&self.state.join("vault.age"), key)?;
+        pki::prepare(&self.site, &mut vault, ferry_bundle_format::lock::Timestamp::from_unix(now()))?;
+        vault.teach(&self.redactor);
+        Ok(vault)
+    }
+
+    /// The bundle, every byte checked, and the probe's images for the hosts' architectures.
+    pub(crate) fn supply(&self, trust: &TrustArgs, common: &Common) -> Result<Arc<Supply>, Failure> {
+        let bundle = trust.open(&self.state, !common.json)?;
+        Ok(Arc::new(Supply::of(bundle)?))
+    }
+
+    /// The probe's image for each of the hosts' architectures.
+    pub(crate) fn probe_images(
+        supply: &Supply,
+        facts: &BTreeMap<String, Facts>,
+    ) -> Result<BTreeMap<Arch, ProbeImage>, Failure> {
+        let mut images = BTreeMap::new();
+        for arch in Arch::ALL.into_iter().filter(|arch| facts.values().any(|facts| facts.arch == arch.as_str())) {
+            images.insert(arch, ProbeImage::make(supply, arch)?);
+        }
+        Ok(images)
+    }
+
+    /// What the workers of a run share.
+    pub(crate) fn workshop(&self, supply: Arc<Supply>, vault: Vault, images: BTreeMap<Arch, ProbeImage>) -> Workshop {
+        let mut workshop = Workshop::new(supply, Arc::new(vault), self.journal.clone(), images.into_values().collect());
+        workshop.stop = self.stop.clone();
+        workshop
+    }
+
+    /// Writes down what begins.
+    pub(crate) fn began(&self, verb: &str, supply: Option<&Supply>, plan: Option<&ferry_engine::plan::Plan>) {
+        let product = |supply: &Supply| {
+            let product = &supply.lock().product;
+            format!("{} {} serial {}", product.name.as_str(), product.version.as_str(), supply.lock().serial)
+        };
+        self.journal.record(&Event::Began {
+            verb: verb.to_owned(),
+            cluster: self.site.cluster.clone(),
+            site: self.site.digest.to_string(),
+            bundle: supply.map(|supply| supply.bundle().id().to_string()),
+            product: supply.map(product),
+            plan: plan.map(|plan| plan.id().to_string()),
+            ferry: env!("CARGO_PKG_VERSION").to_owned(),
+        });
+    }
+}
+
+/// Seconds since 1970.
+pub(crate) fn now() -> i64 {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(now.as_secs()).unwrap_or_default()
+}
+
+/// Asks for a secret on the terminal; where there is none, it can't be had.
+fn ask(prompt: &str) -> Option<Secret> {
+    if !std::io::stdin().is_terminal() {
+        return None;
+    }
+    rpassword::prompt_password(format!("{prompt}: ")).ok().map(Secret::new)
+}
+
+/// The first Ctrl-C finishes what is in hand; the second ends the commands on the hosts.
+fn on_interrupt(stop: Stop, cancel: tokio_util::sync::CancellationToken) {
+    tokio::spawn(async move {
+        if tokio::signal::ctrl_c().await.is_ok() {
+            show::aside("stopping: what is in hand is finished; Ctrl-C again ends it at once");
+            stop.ask();
+        }
+        if tokio::signal::ctrl_c().await.is_ok() {
+            cancel.cancel();
+        }
+    });
+}
+
+fn lock(state: &Path) -> Result<File, Failure> {
+    let path = state.join("lock");
+    let mut options = OpenOptions::new();
+    let file = options
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(&path)
+        .map_err(failure::file("open", &path))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(_) => Err(Failure::new(ExitCode::Held, format!("another ferry-install works in {}", state.display()))
+            .hint("wait for it, or end it; the lock ends with it")),
+    }
+}
+
+fn owner(state: &Path) -> Result<String, Failure> {
+    let path = state.join("owner");
+    if let Ok(text) = std::fs::read_to_string(&path) {
+        return Ok(text.trim().to_owned());
+    }
+    let seed = format!("{:?} {} {}", std::time::SystemTime::now(), std::process::id(), state.display());
+    let owner = Digest::of(seed.as_bytes()).hex()[..16].to_owned();
+    let mut file = File::create(&path).map_err(failure::file("write", &path))?;
+    file.write_all(owner.as_bytes()).map_err(failure::file("write", &path))?;
+    Ok(owner)
+}
+
+fn first_sight(common: &Common) -> Arc<dyn FirstSight> {
+    if common.accept_host_keys {
+        return Arc::new(Answer::Accept);
+    }
+    if std::io::stdin().is_terminal() && !common.yes { Arc::new(Asking) } else { Arc::new(Answer::Refuse) }
+}
+
+/// Shows a key that is seen for the first time, and asks.
+struct Asking;
+
+impl FirstSight for Asking {
+    fn accept<'a>(
+        &'a self,
+        name: &'a str,
+        algorithm: &'a str,
+        fingerprint: &'a str,
+    ) -> futures_util::future::BoxFuture<'a, bool> {
+        Box::pin(async move {
+            show::aside(&format!("{name} is seen for the first time. Its {algorithm} key is\n  {fingerprint}"));
+            confirm("Compare it with what the host itself shows (ssh-keygen -lf). Is it that?").await
+        })
+    }
+}
+
+/// Asks yes or no on the terminal.
+pub(crate) async fn confirm(question: &str) -> bool {
+    let question = format!("{question} [y/N] ");
+    let answer = tokio::task::spawn_blocking(move || {
+        drop(write!(std::io::stderr().lock(), "{question}"));
+        let mut line = String::new();
+        std::io::stdin().read_line(&mut line).map(|_| line).unwrap_or_default()
+    });
+    matches!(answer.await.unwrap_or_default().trim(), "y" | "Y" | "yes")
+}
+
+/// Writes every command into the journal before it runs, and how it ended.
+struct Journaling {
+    journal: Journal,
+    next: AtomicU64,
+    running: Mutex<BTreeMap<u64, String>>,
+}
+
+impl Trace for Journaling {
+    fn began(&self, host: &str, command: &Command) -> u64 {
+        let id = self.next.fetch_add(1, Ordering::SeqCst);
+        let input = match &command.stdin {
+            Stdin::Empty => "nothing".to_owned(),
+            Stdin::Text(text) => format!("{} bytes, {}", text.len(), Digest::of(text.as_bytes()).short()),
+            Stdin::Secret(_) => "«secret»".to_owned(),
+        };
+        let (host, script) = (host.to_owned(), command.script.clone());
+        self.running.lock().unwrap_or_else(std::sync::PoisonError::into_inner).insert(id, host.clone());
+        self.journal.record(&Event::Command { host, id, script, input, root: command.root });
+        id
+    }
+
+    fn ended(&self, id: u64, result: &Result<Output, HostError>, took: Duration) {
+        let (status, said) = match result {
+            Ok(output) => (Some(output.status), tail(&output.errors())),
+            Err(error) => (None, error.to_string()),
+        };
+        let ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+        let host =
+            self.running.lock().unwrap_or_else(std::sync::PoisonError::into_inner).remove(&id).unwrap_or_default();
+        self.journal.record(&Event::CommandEnded { host, id, status, said, ms });
+    }
+}
+
+/// The last of a text.
+fn tail(text: &str) -> String {
+    let start = text.len().saturating_sub(SAID);
+    let start = (start..text.len()).find(|at| text.is_char_boundary(*at)).unwrap_or(text.len());
+    text[start..].trim().to_owned()
+}

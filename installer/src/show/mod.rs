@@ -1,0 +1,43 @@
+//! The only place that prints: events as plain lines or as JSON, texts, failures.
+
+mod json;
+mod plain;
+
+use std::io::{IsTerminal as _, Write as _};
+use std::sync::Arc;
+
+use ferry_engine::event::Display;
+
+use crate::failure::Failure;
+
+pub(crate) use json::Json;
+pub(crate) use plain::Plain;
+
+/// The display that was asked for.
+pub(crate) fn display(json: bool, verbose: bool) -> Arc<dyn Display> {
+    if json { Arc::new(Json) } else { Arc::new(Plain::new(verbose, std::io::stderr().is_terminal())) }
+}
+
+/// Prints what a command was asked for.
+pub(crate) fn text(text: &str) {
+    let mut out = std::io::stdout().lock();
+    // Who closed the pipe has seen enough.
+    drop(out.write_all(text.as_bytes()).and_then(|()| out.flush()));
+}
+
+/// Prints a line beside it.
+pub(crate) fn aside(line: &str) {
+    drop(writeln!(std::io::stderr().lock(), "{line}"));
+}
+
+/// Prints why a command failed.
+pub(crate) fn failure(failure: &Failure, json: bool) {
+    if json {
+        let value = serde_json::json!({
+            "event": "failure", "code": failure.code as u8, "causes": failure.causes, "hints": failure.hints,
+        });
+        text(&format!("{value}\n"));
+    } else {
+        drop(write!(std::io::stderr().lock(), "{}", failure.text()));
+    }
+}
