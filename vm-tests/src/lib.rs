@@ -11,6 +11,7 @@
 pub mod cli;
 pub mod error;
 pub mod hosts;
+pub mod installer;
 pub mod origin;
 pub mod place;
 pub mod program;

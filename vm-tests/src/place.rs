@@ -53,11 +53,7 @@ impl Place {
 
     /// What `make` fills, made once: it gets a folder of its own, which gets its name when it is complete.
     /// Returns the folder and whether it was there already.
-    pub fn made(
-        &self,
-        name: &str,
-        make: impl FnOnce(&Path) -> Result<(), Error>,
-    ) -> Result<(PathBuf, bool), Error> {
+    pub fn made(&self, name: &str, make: impl FnOnce(&Path) -> Result<(), Error>) -> Result<(PathBuf, bool), Error> {
         let path = self.path(name);
         if path.is_dir() {
             return Ok((path, true));
@@ -82,12 +78,8 @@ impl Place {
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder).map_err(Error::file("create", folder))?;
         }
-        let file = File::options()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(&path)
-            .map_err(Error::file("open", &path))?;
+        let file =
+            File::options().create(true).truncate(false).write(true).open(&path).map_err(Error::file("open", &path))?;
         if wait {
             file.lock().map_err(Error::file("lock", &path))?;
         } else if let Err(refused) = file.try_lock() {

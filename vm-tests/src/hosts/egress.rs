@@ -123,9 +123,8 @@ fn parse(text: &str, egress: &mut Egress) -> Result<(), Error> {
         for element in item["set"]["elem"].as_array().into_iter().flatten() {
             let element = &element["elem"];
             let fields = element["val"]["concat"].as_array().ok_or_else(|| unreadable("an element without fields"))?;
-            let word = |at: usize| {
-                fields.get(at).map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned))
-            };
+            let word =
+                |at: usize| fields.get(at).map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned));
             egress.attempts.push(Attempt {
                 from: word(0).unwrap_or_default(),
                 to: word(1).unwrap_or_default(),
@@ -153,9 +152,8 @@ pub fn self_test(driver: &dyn Driver, host: u8) -> Result<Egress, Error> {
         };
         seen.attempts.iter().any(matches)
     };
-    let all = noted(Some(&address), "1.1.1.1", 443)
-        && noted(Some(&address), "8.8.8.8", 53)
-        && noted(None, "9.9.9.9", 443);
+    let all =
+        noted(Some(&address), "1.1.1.1", 443) && noted(Some(&address), "8.8.8.8", 53) && noted(None, "9.9.9.9", 443);
     if before.packets != 0 || seen.packets < 3 || !all {
         return Err(Error::Check(format!("attempts to leave are not counted: before {before:?}, after {seen:?}")));
     }

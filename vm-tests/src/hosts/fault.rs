@@ -100,9 +100,8 @@ impl Fault {
         };
         let words: Vec<String> = words.iter().map(|word| word.as_ref().to_owned()).collect();
         // They become words of shell scripts; nothing that is meant needs more than these.
-        let plain = |word: &String| {
-            !word.is_empty() && word.chars().all(|c| c.is_ascii_alphanumeric() || "._/:-".contains(c))
-        };
+        let plain =
+            |word: &String| !word.is_empty() && word.chars().all(|c| c.is_ascii_alphanumeric() || "._/:-".contains(c));
         if words.len() != wanted.len() || !words.iter().all(plain) {
             return Err(Error::Asked(format!("{name} wants {:?}, not {words:?}", wanted)));
         }

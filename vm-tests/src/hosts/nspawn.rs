@@ -53,7 +53,10 @@ impl Nspawn {
     fn public_key(&self) -> Result<String, Error> {
         let make = |folder: &std::path::Path| {
             let key = folder.join("id_ed25519");
-            Program::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-C", "ferry-vm", "-f"]).arg(key).run()?;
+            Program::new("ssh-keygen")
+                .args(["-q", "-t", "ed25519", "-N", "", "-C", "ferry-vm", "-f"])
+                .arg(key)
+                .run()?;
             Ok(())
         };
         let (folder, _) = self.place.made("key", make)?;
@@ -98,9 +101,12 @@ fn check() -> Result<(), Error> {
     if Program::new("id").arg("-u").run()?.trim() != "0" {
         return Err(Error::CannotRun("hosts need root for namespaces, mounts and cgroups".into()));
     }
-    let tools = ["systemd-nspawn", "mmdebstrap", "ip", "nft", "nsenter", "mkfs.ext4", "ssh", "ssh-keygen", "mountpoint"];
-    let missing: Vec<&str> =
-        tools.into_iter().filter(|tool| !Program::new("sh").args(["-c", "command -v \"$0\"", tool]).succeeds()).collect();
+    let tools =
+        ["systemd-nspawn", "mmdebstrap", "ip", "nft", "nsenter", "mkfs.ext4", "ssh", "ssh-keygen", "mountpoint"];
+    let missing: Vec<&str> = tools
+        .into_iter()
+        .filter(|tool| !Program::new("sh").args(["-c", "command -v \"$0\"", tool]).succeeds())
+        .collect();
     if !missing.is_empty() {
         let list = missing.join(", ");
         return Err(Error::CannotRun(format!("{list} not found; vm-tests/packages.txt lists what to install")));

@@ -76,12 +76,7 @@ const fn program(component: &'static str, name: &'static str) -> Program {
 }
 
 const fn kubernetes(name: &'static str) -> Release {
-    Release {
-        component: "kubernetes",
-        version: "v1.34.4",
-        name,
-        content: Content::Plain(program("kubernetes", name)),
-    }
+    Release { component: "kubernetes", version: "v1.34.4", name, content: Content::Plain(program("kubernetes", name)) }
 }
 
 /// The files.

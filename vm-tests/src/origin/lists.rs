@@ -32,7 +32,9 @@ pub(super) fn write(files: &[PackedFile], folder: &Path) -> Result<(), Error> {
             text = text.replace(&format!("sha256({})", file.release.name), file.digest.hex().as_str());
         }
         if text.contains("sha256(") {
-            return Err(Error::Asked(format!("vendor-lists/{name} asks for the digest of something that is not built")));
+            return Err(Error::Asked(format!(
+                "vendor-lists/{name} asks for the digest of something that is not built"
+            )));
         }
         fs::write(folder.join(name), text).map_err(Error::file("write", folder.join(name)))?;
     }

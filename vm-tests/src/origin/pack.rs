@@ -145,9 +145,8 @@ fn app_layer(path: &Path, components: &[Built], tree: &Path, recipe: &Recipe) ->
 const CREATED: &str = "2026-01-01T00:00:00Z";
 
 fn config(recipe: &Recipe, layers: [Finished; 2]) -> String {
-    let history = ["who root is", recipe.reference].map(|what| {
-        serde_json::json!({ "created": CREATED, "created_by": format!("vm-tests: {what}") })
-    });
+    let history = ["who root is", recipe.reference]
+        .map(|what| serde_json::json!({ "created": CREATED, "created_by": format!("vm-tests: {what}") }));
     let mut config = serde_json::json!({
         "architecture": "amd64",
         "os": "linux",

@@ -13,8 +13,13 @@ use crate::error::Error;
 use crate::program::Program;
 
 const EXTENSIONS: &str = "usr/lib/x86_64-linux-gnu/xtables";
-const PROGRAMS: [&str; 5] =
-    ["usr/sbin/xtables-nft-multi", "usr/sbin/xtables-legacy-multi", "usr/sbin/nft", "usr/sbin/conntrack", "usr/sbin/ipset"];
+const PROGRAMS: [&str; 5] = [
+    "usr/sbin/xtables-nft-multi",
+    "usr/sbin/xtables-legacy-multi",
+    "usr/sbin/nft",
+    "usr/sbin/conntrack",
+    "usr/sbin/ipset",
+];
 
 /// busybox under all its names.
 pub(super) fn busybox(archive: &mut Archive, tree: &Path) -> Result<(), Error> {

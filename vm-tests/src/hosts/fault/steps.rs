@@ -32,10 +32,7 @@ fn bridge(table: &str, chains: &[(&str, &str)]) -> Steps {
 /// A file for sshd, which then reads its configuration again.
 fn sshd(line: &str) -> Steps {
     let file = "/etc/ssh/sshd_config.d/00-ferry-fault.conf";
-    inside(
-        format!("echo '{line}' >> {file} && systemctl reload ssh"),
-        format!("rm -f {file} && systemctl reload ssh"),
-    )
+    inside(format!("echo '{line}' >> {file} && systemctl reload ssh"), format!("rm -f {file} && systemctl reload ssh"))
 }
 
 /// A file that is kept aside while the fault lasts.
@@ -70,8 +67,8 @@ impl Fault {
     pub(in crate::hosts) fn steps(&self, lab: &Lab, host: &HostPlace) -> Steps {
         let word = |at: usize| self.words.get(at).map_or("", String::as_str);
         match self.name {
-            "link-down" | "slow-link" | "lossy-link" | "delay" | "mtu" | "bastion" | "firewall" | "no-default-route"
-            | "route" => self.network(lab, host),
+            "link-down" | "slow-link" | "lossy-link" | "delay" | "mtu" | "bastion" | "firewall"
+            | "no-default-route" | "route" => self.network(lab, host),
             "noexec-tmp" | "disk-full" | "small-disk" | "read-only" => self.disk(),
             "noisy-shell" => inside(NOISE, QUIET),
             "changed-host-key" => Steps {
@@ -110,11 +107,8 @@ impl Fault {
                 )
             }
             "cpus" => {
-                let set = |value: &str| Where::Cgroup {
-                    hierarchy: "cpuset",
-                    file: "cpuset.cpus",
-                    value: value.to_owned(),
-                };
+                let set =
+                    |value: &str| Where::Cgroup { hierarchy: "cpuset", file: "cpuset.cpus", value: value.to_owned() };
                 let all = std::fs::read_to_string("/sys/devices/system/cpu/online").unwrap_or_default();
                 Steps { apply: vec![set(word(0))], heal: vec![set(all.trim())] }
             }
@@ -201,27 +195,22 @@ impl Fault {
             inside(format!("{{ {make}; }} > {fake} && mount --bind {fake} {path}"), format!("umount {path}; true"))
         };
         match self.name {
-            "hostname" => {
-                instead("/etc/hostname", &format!("echo {0} > /etc/hostname; hostname {0}", word(0))).also(
-                    "hostname \"$(cat /etc/hostname)\"",
-                )
-            }
-            "same-machine-id" => {
-                instead("/etc/machine-id", "echo 0123456789abcdef0123456789abcdef > /etc/machine-id")
-            }
+            "hostname" => instead("/etc/hostname", &format!("echo {0} > /etc/hostname; hostname {0}", word(0)))
+                .also("hostname \"$(cat /etc/hostname)\""),
+            "same-machine-id" => instead("/etc/machine-id", "echo 0123456789abcdef0123456789abcdef > /etc/machine-id"),
             "no-resolv-conf" => instead("/etc/resolv.conf", "rm /etc/resolv.conf"),
             "nameserver" => instead("/etc/resolv.conf", &format!("echo nameserver {} > /etc/resolv.conf", word(0))),
-            "leftovers" => inside(
-                LEFTOVERS,
-                "rm -rf /etc/kubernetes /var/lib/etcd /etc/cni/net.d/05-old.conflist",
-            ),
+            "leftovers" => inside(LEFTOVERS, "rm -rf /etc/kubernetes /var/lib/etcd /etc/cni/net.d/05-old.conflist"),
             "swap" => over(
                 "/proc/swaps",
                 r"printf 'Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n/dev/sdb1                               partition\t4194300\t\t0\t\t-2\n'",
             ),
             "memory" => over(
                 "/proc/meminfo",
-                &format!("sed 's/^\\(MemTotal\\|MemFree\\|MemAvailable\\): .*/\\1: {} kB/' /proc/meminfo", kib(word(0))),
+                &format!(
+                    "sed 's/^\\(MemTotal\\|MemFree\\|MemAvailable\\): .*/\\1: {} kB/' /proc/meminfo",
+                    kib(word(0))
+                ),
             ),
             "missing-tool" => {
                 let each = |change: &str| {
