@@ -19,7 +19,7 @@ fn namespace(apply: impl Into<String>, heal: impl Into<String>) -> Steps {
 /// A table of the lab's bridge with these rules in these hooks.
 fn bridge(table: &str, chains: &[(&str, &str)]) -> Steps {
     let chain = |(hook, rules): &(&str, &str)| {
-        format!("chain {hook} {{ type filter hook {hook} priority 0; policy accept; {rules} }}\n")
+        format!("chain {hook} {{ type filter hook {hook} priority 0; policy accept; {rules}\n}}\n")
     };
     let chains: String = chains.iter().map(chain).collect();
     let gone = format!("table bridge {table}\ndelete table bridge {table}\n");
@@ -140,7 +140,12 @@ impl Fault {
                 }
             }
             "lossy-link" => {
-                let drop = |way: &str| format!("{way} \"{link}\" numgen random mod 100 < {} drop", word(0));
+                // nft refuses a comparison that is always true.
+                let chance = match word(0) {
+                    "100" => String::new(),
+                    percent => format!("numgen random mod 100 < {percent} "),
+                };
+                let drop = |way: &str| format!("{way} \"{link}\" {chance}drop");
                 let (arriving, leaving) = (drop("iifname"), drop("oifname"));
                 bridge(&format!("ferry_lossy_{number}"), &[("prerouting", &arriving), ("postrouting", &leaving)])
             }
@@ -172,7 +177,11 @@ impl Fault {
         };
         match self.name {
             "noexec-tmp" => mounted("noexec,nosuid,nodev,mode=1777,size=256m", "/tmp"),
-            "small-disk" => mounted(&format!("size={}m", word(1)), word(0)),
+            "small-disk" => {
+                let mut steps = mounted(&format!("size={}m", word(1)), word(0));
+                steps.heal.push(Where::Inside(format!("rmdir {} 2>/dev/null; true", word(0))));
+                steps
+            }
             "read-only" => inside(
                 format!("mkdir -p {0} && mount --bind {0} {0} && mount -o remount,bind,ro {0}", word(0)),
                 format!("umount {} 2>/dev/null; true", word(0)),
