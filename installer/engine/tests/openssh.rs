@@ -260,8 +260,7 @@ async fn noisy_shells_and_masks_change_nothing() {
     let Some(sshd) = Sshd::start(&Options { users, ..Options::default() }) else { return };
     let rc = "echo Willkommen; echo warn >&2; export LC_ALL=de_DE.UTF-8 TMOUT=1; umask 077; set -x; cd /tmp; alias sh=false\n";
     std::fs::write(sshd.folder().join("noisy/.bashrc"), rc).unwrap();
-    std::fs::write(sshd.folder().join("csh/.cshrc"), "echo Willkommen\numask 077\nset echo\nalias exec false\n")
-        .unwrap();
+    std::fs::write(sshd.folder().join("csh/.cshrc"), "echo Willkommen\numask 077\nset echo\nalias sh false\n").unwrap();
     for name in ["noisy", "csh"] {
         let host = ssh::connect(&sshd.host_as(name, Privilege::Sudo(Nothing {})), &sshd.settings()).await.unwrap();
         for command in [Command::root("umask; pwd; echo $LC_ALL"), Command::new("umask; pwd; echo $LC_ALL")] {

@@ -2,6 +2,7 @@
 //!
 //! Where there is no sshd the tests say so and pass, except in continuous integration (`CI=true`), where they fail.
 
+use std::io::Write as _;
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -77,9 +78,13 @@ pub(crate) fn plain_user() -> String {
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
 
+/// Not by an argument: a test looks at the arguments of every process for passwords.
 fn hashed(password: &str) -> String {
-    let output = Process::new("openssl").args(["passwd", "-6", password]).output().unwrap();
-    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    let mut command = Process::new("openssl");
+    let mut child =
+        command.args(["passwd", "-6", "-stdin"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(password.as_bytes()).unwrap();
+    String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap().trim().to_owned()
 }
 
 /// The script that puts a server's own users in place, in a mount namespace of its own, and becomes the server.
