@@ -8,6 +8,8 @@
 //! ```
 //! No internet, no terminal. Events are emitted; the installer shows them.
 
+pub mod distro;
 pub mod facts;
 pub mod host;
+pub mod preflight;
 pub mod site;
