@@ -97,6 +97,14 @@ impl Journal {
         self.0.display.show(event);
     }
 
+    /// Writes an event down without showing it: for lists that are shown otherwise.
+    pub fn keep(&self, event: &Event) {
+        if let Err(error) = self.write(event) {
+            let text = format!("the journal {} can't be written: {error}", self.0.path.display());
+            self.0.display.show(&Event::Note { text });
+        }
+    }
+
     fn write(&self, event: &Event) -> io::Result<()> {
         let at = Timestamp::from_unix(i64::try_from(now_seconds()).unwrap_or_default());
         let record = Record { run: self.0.run, at, event: event.clone() };

@@ -9,12 +9,14 @@
 //! No internet, no terminal. Events are emitted; the installer shows them.
 
 pub mod action;
+pub mod distro;
 pub mod event;
 pub mod facts;
 pub mod host;
 pub mod journal;
 pub mod pki;
 pub mod plan;
+pub mod preflight;
 pub mod registry;
 pub mod run;
 pub mod site;

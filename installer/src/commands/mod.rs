@@ -1,6 +1,7 @@
 //! One file a verb.
 
 mod apply;
+mod check;
 mod install;
 mod plan;
 mod site;
@@ -19,6 +20,8 @@ pub(crate) enum Verb {
     Install(install::Args),
     /// Make, check and describe site files.
     Site(site::Args),
+    /// Say whether the hosts are fit. Changes nothing that it does not take away again.
+    Check(check::Args),
     /// Say what would be done to every host, and save it; or show a saved plan.
     Plan(plan::Args),
     /// Do what a saved plan says, if the hosts are still as it saw them.
@@ -31,6 +34,7 @@ impl Verb {
         match self {
             Self::Install(arguments) => install::run(arguments, common).await,
             Self::Site(arguments) => site::run(arguments),
+            Self::Check(arguments) => check::run(arguments, common).await,
             Self::Plan(arguments) => plan::run(arguments, common).await,
             Self::Apply(arguments) => apply::run(arguments, common).await,
         }
