@@ -8,6 +8,7 @@
 //! ```
 //! No internet, no terminal. Events are emitted; the installer shows them.
 
+pub mod accept;
 pub mod action;
 pub mod event;
 pub mod facts;
