@@ -17,6 +17,7 @@ pub mod journal;
 pub mod pki;
 pub mod plan;
 pub mod registry;
+pub mod report;
 pub mod run;
 pub mod site;
 pub mod supply;

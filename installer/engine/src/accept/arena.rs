@@ -120,7 +120,8 @@ pub(super) async fn open(context: &Context<'_>) -> Result<Arena, Unseen> {
         let state = state(context).await;
         return Err(format!("of {nodes} nodes, {} and {} run a pod that is ready\n{state}", a.len(), b.len()));
     }
-    let service = kubectl.text(&format!("get service -n {NAMESPACE} {SERVICE} -o jsonpath={{.spec.clusterIP}}")).await?;
+    let service =
+        kubectl.text(&format!("get service -n {NAMESPACE} {SERVICE} -o jsonpath={{.spec.clusterIP}}")).await?;
     let service = service.trim().parse().map_err(|_| format!("the Service has the address {service:?}"))?;
     Ok(Arena { a, b, service })
 }
@@ -143,8 +144,10 @@ fn ready(list: &List<RawPod>, side: &str) -> Vec<Pod> {
 pub(super) async fn state(context: &Context<'_>) -> String {
     let Ok(kubectl) = context.kubectl() else { return String::new() };
     let objects = kubectl.text(&format!("get pods,pvc -n {NAMESPACE} -o wide")).await.unwrap_or_else(|why| why);
-    let events = format!("get events -n {NAMESPACE} --sort-by=.lastTimestamp -o custom-columns=\
-                          AT:.lastTimestamp,KIND:.involvedObject.kind,NAME:.involvedObject.name,WHY:.reason,TEXT:.message");
+    let events = format!(
+        "get events -n {NAMESPACE} --sort-by=.lastTimestamp -o custom-columns=\
+                          AT:.lastTimestamp,KIND:.involvedObject.kind,NAME:.involvedObject.name,WHY:.reason,TEXT:.message"
+    );
     let events = kubectl.text(&events).await.unwrap_or_else(|why| why);
     let lines: Vec<&str> = events.lines().collect();
     format!("{objects}\n{}", lines[lines.len().saturating_sub(20)..].join("\n"))

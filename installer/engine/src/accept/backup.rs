@@ -100,7 +100,10 @@ mod tests {
         let text = "1795000000\n1794996400.5 /var/backups/ferry/etcd/one.db\n\
                     {\"hash\":255,\"revision\":812,\"totalKey\":990,\"totalSize\":4202496,\"version\":\"3.6.0\"}\n";
         let (file, age, snapshot) = parse(text).unwrap();
-        assert_eq!((file.as_str(), snapshot.revision, snapshot.total_key), ("/var/backups/ferry/etcd/one.db", 812, 990));
+        assert_eq!(
+            (file.as_str(), snapshot.revision, snapshot.total_key),
+            ("/var/backups/ferry/etcd/one.db", 812, 990)
+        );
         assert!((age - 1.0).abs() < 0.01);
         assert!(parse("").is_none());
     }

@@ -55,20 +55,23 @@ async fn every(
 ) -> Vec<Finding> {
     let judge = &judge;
     context
-        .each(|_| true, |host, connection| async move {
-            let servers = servers(context, host);
-            let mut findings = Vec::new();
-            for server in servers {
-                let name = server.names.first().cloned().unwrap_or_default();
-                let served = tls::served(connection, &host.internal.to_string(), server.port, &name).await;
-                let subject = format!("{}:{}", host.name, server.port);
-                findings.push(match served.and_then(|served| judge(&server, &served)) {
-                    Ok((well, seen)) => Finding::judged(well, subject, format!("{}: {seen}", server.what), fix),
-                    Err(why) => Finding::failed(subject, format!("{}: {why}", server.what), fix),
-                });
-            }
-            findings
-        })
+        .each(
+            |_| true,
+            |host, connection| async move {
+                let servers = servers(context, host);
+                let mut findings = Vec::new();
+                for server in servers {
+                    let name = server.names.first().cloned().unwrap_or_default();
+                    let served = tls::served(connection, &host.internal.to_string(), server.port, &name).await;
+                    let subject = format!("{}:{}", host.name, server.port);
+                    findings.push(match served.and_then(|served| judge(&server, &served)) {
+                        Ok((well, seen)) => Finding::judged(well, subject, format!("{}: {seen}", server.what), fix),
+                        Err(why) => Finding::failed(subject, format!("{}: {why}", server.what), fix),
+                    });
+                }
+                findings
+            },
+        )
         .await
 }
 
@@ -82,7 +85,12 @@ pub(super) async fn expiry(context: &Context<'_>) -> Vec<Finding> {
         let well = days as f64 >= limit;
         Ok((well, format!("{days} days, until {until}; at least {limit} are wanted")))
     };
-    every(context, judge, "renew it: `kubeadm certs renew` for the API server; the installer makes those of etcd and registry").await
+    every(
+        context,
+        judge,
+        "renew it: `kubeadm certs renew` for the API server; the installer makes those of etcd and registry",
+    )
+    .await
 }
 
 pub(super) async fn names(context: &Context<'_>) -> Vec<Finding> {

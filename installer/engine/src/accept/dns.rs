@@ -125,7 +125,8 @@ pub(super) async fn unknown(context: &Context<'_>) -> Vec<Finding> {
         let (node, pod) = (pod.node.clone(), pod.name.clone());
         async move {
             let said = probe::in_pod(kubectl, &pod, "web", command).await;
-            let line = said.and_then(|said| said.first().map_or(Err("nothing was said".into()), |one| one.line().cloned()));
+            let line =
+                said.and_then(|said| said.first().map_or(Err("nothing was said".into()), |one| one.line().cloned()));
             match line {
                 Err(why) => Finding::failed(node, why, FIX),
                 Ok(line) => {
@@ -133,7 +134,12 @@ pub(super) async fn unknown(context: &Context<'_>) -> Vec<Finding> {
                     let rcode = line.rcode.as_deref().unwrap_or(line.why());
                     let well = matches!(rcode, "NXDOMAIN" | "SERVFAIL") && ms <= limit * 1000.0;
                     let evidence = format!("{rcode} in {ms:.0} ms; the limit is {limit} s{}", without.get_note(&node));
-                    Finding::judged(well, node, evidence, "a site without name servers needs a Corefile that does not forward; run the installer again")
+                    Finding::judged(
+                        well,
+                        node,
+                        evidence,
+                        "a site without name servers needs a Corefile that does not forward; run the installer again",
+                    )
                 }
             }
         }

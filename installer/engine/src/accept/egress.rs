@@ -41,14 +41,16 @@ fn ranges(context: &Context<'_>) -> Vec<Cidr> {
     let single = |address: &IpAddr| Cidr::holding(*address, if address.is_ipv4() { 32 } else { 128 });
     let mut ranges: Vec<Cidr> = site.ranges().iter().map(|one| one.1).collect();
     ranges.extend(site.hosts.iter().map(|host| single(&host.internal)));
-    ranges.extend(site.dns.upstream.iter().chain(site.dns.names.values()).chain(site.dns.wildcards.values()).map(single));
+    ranges
+        .extend(site.dns.upstream.iter().chain(site.dns.names.values()).chain(site.dns.wildcards.values()).map(single));
     ranges.extend(site.time.servers.iter().filter_map(|server| server.parse().ok()).map(|one: IpAddr| single(&one)));
     ranges
 }
 
 fn attempts(text: &str, inside: &[Cidr]) -> BTreeSet<String> {
     let (networks, flows) = text.split_once("-----\n").unwrap_or(("", text));
-    let networks: Vec<Cidr> = networks.lines().filter_map(|line| line.parse().ok()).filter(|one: &Cidr| one.prefix() > 0).collect();
+    let networks: Vec<Cidr> =
+        networks.lines().filter_map(|line| line.parse().ok()).filter(|one: &Cidr| one.prefix() > 0).collect();
     let known = |address: IpAddr| inside.iter().chain(&networks).any(|range| range.contains(address));
     flows.lines().filter_map(|line| attempt(line, known)).collect()
 }
@@ -99,7 +101,8 @@ pub(super) async fn none(context: &Context<'_>) -> Vec<Finding> {
             let mut all = after.clone();
             all.extend(before.and_then(|seen| seen.as_ref().ok()).into_iter().flatten().cloned());
             let lines: Vec<String> = all.into_iter().collect();
-            let fix = "find who sends it (`ss -tunp` on the host, the source's pod) and point it to a service of the site";
+            let fix =
+                "find who sends it (`ss -tunp` on the host, the source's pod) and point it to a service of the site";
             let evidence = if lines.is_empty() { "no attempt is known".to_owned() } else { lines.join("\n") };
             Finding::judged(lines.is_empty(), &host.name, evidence, fix)
         }

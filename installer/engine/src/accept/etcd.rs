@@ -104,8 +104,11 @@ struct Alarm {
 async fn ask<T: DeserializeOwned>(context: &Context<'_>, arguments: &str) -> Result<T, Unseen> {
     let first = context.site.with(Role::Etcd).find_map(|host| context.hosts.get(&host.name));
     let first = first.ok_or_else(|| "no etcd host is connected".to_owned())?;
-    let endpoints: Vec<String> =
-        context.site.with(Role::Etcd).map(|host| format!("https://{}", std::net::SocketAddr::new(host.internal, 2379))).collect();
+    let endpoints: Vec<String> = context
+        .site
+        .with(Role::Etcd)
+        .map(|host| format!("https://{}", std::net::SocketAddr::new(host.internal, 2379)))
+        .collect();
     let script = format!("{ETCDCTL} --endpoints={} {arguments} -w json || true", endpoints.join(","));
     let text = output(first.as_ref(), &Command::root(format!("{{ {script}; }} 2>&1"))).await?;
     let json = text.lines().rev().find(|line| line.starts_with(['[', '{']));
@@ -113,7 +116,8 @@ async fn ask<T: DeserializeOwned>(context: &Context<'_>, arguments: &str) -> Res
     parsed.ok_or_else(|| format!("etcdctl {arguments}: {}", text.trim()))
 }
 
-const RUNS: &str = "see `journalctl -u etcd` on that host, and that ports 2379 and 2380 are open between the etcd hosts";
+const RUNS: &str =
+    "see `journalctl -u etcd` on that host, and that ports 2379 and 2380 are open between the etcd hosts";
 
 fn unseen(why: Unseen) -> Vec<Finding> {
     vec![Finding::failed("", why, RUNS)]
@@ -153,11 +157,17 @@ fn judge(all: &[EndpointStatus], wanted: usize) -> Finding {
     };
     let evidence: Vec<String> = all.iter().map(line).collect();
     let well = all.len() == wanted && leaders.len() == 1 && leads == 1 && !ill && !leaders.contains(&0);
-    Finding::judged(well, "", evidence.join("\n"), "there must be one leader that all members follow; see `journalctl -u etcd`")
+    Finding::judged(
+        well,
+        "",
+        evidence.join("\n"),
+        "there must be one leader that all members follow; see `journalctl -u etcd`",
+    )
 }
 
 pub(super) async fn alarms(context: &Context<'_>) -> Vec<Finding> {
-    let fix = "no space: compact, defragment, then `etcdctl alarm disarm`; corrupt: take the member out and add it anew";
+    let fix =
+        "no space: compact, defragment, then `etcdctl alarm disarm`; corrupt: take the member out and add it anew";
     vec![match ask::<Alarms>(context, "alarm list").await {
         Err(why) => Finding::failed("", why, RUNS),
         Ok(Alarms { alarms }) if alarms.is_empty() => Finding::passed("", "none"),
@@ -205,8 +215,10 @@ pub(super) async fn hash(context: &Context<'_>) -> Vec<Finding> {
 
 /// The metrics of every etcd host, now.
 pub(super) async fn baseline(context: &Context<'_>) -> Baseline {
-    let hosts = context.site.with(Role::Etcd).filter_map(|host| Some((host.name.clone(), context.hosts.get(&host.name)?)));
-    let all = join_all(hosts.map(|(name, host)| async move { Some((name, metrics::fetch(host.as_ref()).await.ok()?)) }));
+    let hosts =
+        context.site.with(Role::Etcd).filter_map(|host| Some((host.name.clone(), context.hosts.get(&host.name)?)));
+    let all =
+        join_all(hosts.map(|(name, host)| async move { Some((name, metrics::fetch(host.as_ref()).await.ok()?)) }));
     all.await.into_iter().flatten().collect()
 }
 
@@ -269,6 +281,7 @@ pub(super) async fn leader(context: &Context<'_>) -> Vec<Finding> {
 /// The host whose address an endpoint has.
 fn place(context: &Context<'_>, endpoint: &str) -> String {
     let address = endpoint.trim_start_matches("https://");
-    let found = context.site.hosts.iter().find(|host| std::net::SocketAddr::new(host.internal, 2379).to_string() == address);
+    let found =
+        context.site.hosts.iter().find(|host| std::net::SocketAddr::new(host.internal, 2379).to_string() == address);
     found.map_or_else(|| endpoint.to_owned(), |host| host.name.clone())
 }

@@ -25,11 +25,7 @@ impl Finding {
     }
 
     /// Not as it should be.
-    pub(super) fn failed(
-        subject: impl Into<String>,
-        evidence: impl Into<String>,
-        fix: impl Into<String>,
-    ) -> Self {
+    pub(super) fn failed(subject: impl Into<String>, evidence: impl Into<String>, fix: impl Into<String>) -> Self {
         Self::new(subject, Verdict::Failed, evidence, Some(fix.into()))
     }
 

@@ -61,7 +61,9 @@ mod tests {
         let answer = get(&mut near, "r:5000", "/v2/", Some("Basic x")).await.unwrap();
         assert_eq!(answer, (401, "no".into()));
         let seen = server.await.unwrap();
-        assert!(seen.starts_with("GET /v2/ HTTP/1.0\r\nHost: r:5000\r\n") && seen.contains("Authorization: Basic x\r\n"));
+        assert!(
+            seen.starts_with("GET /v2/ HTTP/1.0\r\nHost: r:5000\r\n") && seen.contains("Authorization: Basic x\r\n")
+        );
         assert_eq!(parse("SSH-2.0-x\r\n\r\n"), None);
     }
 }

@@ -99,8 +99,7 @@ pub(super) async fn pinned(context: &Context<'_>) -> Vec<Finding> {
                 Ok(text) => {
                     let ours: Vec<Listed> =
                         parse(&text).into_iter().filter(|one| known.contains(&one.digest)).collect();
-                    let loose: Vec<&str> =
-                        ours.iter().filter(|one| !one.pinned).map(|one| one.name.as_str()).collect();
+                    let loose: Vec<&str> = ours.iter().filter(|one| !one.pinned).map(|one| one.name.as_str()).collect();
                     let well = loose.is_empty() && !ours.is_empty();
                     let evidence = match (ours.len(), loose.len()) {
                         (0, _) => "not one image of the bundle is there".to_owned(),

@@ -65,7 +65,8 @@ impl AcceptNeeds {
 
     /// Whether a check is asked for.
     pub(super) fn wants(&self, id: &str) -> bool {
-        let below = |name: &String| id.strip_prefix(name.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
+        let below =
+            |name: &String| id.strip_prefix(name.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
         self.only.is_empty() || self.only.iter().any(below)
     }
 }

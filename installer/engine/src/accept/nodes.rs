@@ -84,12 +84,16 @@ pub(super) async fn list(context: &Context<'_>) -> Result<List, Unseen> {
 async fn every(context: &Context<'_>, judge: impl Fn(&Host, &Node) -> Finding) -> Vec<Finding> {
     let nodes = match list(context).await {
         Ok(list) => list.items,
-        Err(why) => return vec![Finding::failed("", why, "see that the API server runs on the first control-plane host")],
+        Err(why) => {
+            return vec![Finding::failed("", why, "see that the API server runs on the first control-plane host")];
+        }
     };
     let hosts = context.site.hosts.iter().filter(|host| host.is_node());
     let one = |host: &Host| match nodes.iter().find(|node| node.metadata.name == host.name) {
         Some(node) => judge(host, node),
-        None => Finding::failed(&host.name, "it is no node of the cluster", "run the installer again: it joins the host"),
+        None => {
+            Finding::failed(&host.name, "it is no node of the cluster", "run the installer again: it joins the host")
+        }
     };
     let mut findings: Vec<Finding> = hosts.map(one).collect();
     let known: BTreeSet<&str> = context.site.hosts.iter().map(|host| host.name.as_str()).collect();

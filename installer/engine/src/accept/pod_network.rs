@@ -24,7 +24,8 @@ const HEADS: [usize; 2] = [28, 48];
 
 /// What is asked of every pod in `pods`: both sizes, both protocols.
 fn commands(token: &str, pods: &[Pod], large: usize) -> Vec<Vec<String>> {
-    let target = |protocol: &str, pod: &Pod| format!("{protocol}:{}", std::net::SocketAddr::new(pod.address, DATA_PORT));
+    let target =
+        |protocol: &str, pod: &Pod| format!("{protocol}:{}", std::net::SocketAddr::new(pod.address, DATA_PORT));
     [SMALL, large]
         .into_iter()
         .map(|size| {
@@ -65,14 +66,15 @@ fn findings(from: &str, pods: &[Pod], large: usize, said: &[Said]) -> Vec<Findin
 
 /// The payload of the largest packet that every node's pods can send: read from the interfaces that lead to the pods.
 async fn large(context: &Context<'_>, arena: &Arena) -> usize {
-    let look = arena.b.iter().filter_map(|pod| Some((pod, context.hosts.get(&pod.node)?))).map(|(pod, host)| async move {
-        let script = format!(
-            "cat /sys/class/net/$(ip -o route get {} | sed -n 's/.* dev \\([^ ]*\\).*/\\1/p')/mtu",
-            pod.address
-        );
-        let text: Result<String, Unseen> = output(host.as_ref(), &Command::new(script)).await;
-        text.ok().and_then(|text| text.trim().parse::<usize>().ok())
-    });
+    let look =
+        arena.b.iter().filter_map(|pod| Some((pod, context.hosts.get(&pod.node)?))).map(|(pod, host)| async move {
+            let script = format!(
+                "cat /sys/class/net/$(ip -o route get {} | sed -n 's/.* dev \\([^ ]*\\).*/\\1/p')/mtu",
+                pod.address
+            );
+            let text: Result<String, Unseen> = output(host.as_ref(), &Command::new(script)).await;
+            text.ok().and_then(|text| text.trim().parse::<usize>().ok())
+        });
     let read: BTreeSet<usize> = join_all(look).await.into_iter().flatten().collect();
     let mtu = read.first().copied().unwrap_or(MTU).min(9000);
     let heads = if arena.b.iter().any(|pod| pod.address.is_ipv6()) { HEADS[1] } else { HEADS[0] };
@@ -124,7 +126,8 @@ pub(super) async fn to_host(context: &Context<'_>) -> Vec<Finding> {
     };
     let nodes: Vec<_> = context.site.hosts.iter().filter(|host| host.is_node()).collect();
     let url = |host: &&crate::site::Host| format!("http://{}/", std::net::SocketAddr::new(host.internal, 10250));
-    let commands: Vec<Vec<String>> = nodes.iter().map(|host| words(&format!("get {} --timeout 5000", url(host)))).collect();
+    let commands: Vec<Vec<String>> =
+        nodes.iter().map(|host| words(&format!("get {} --timeout 5000", url(host)))).collect();
     let (nodes, commands) = (&nodes, &commands);
     let from = |pod: &'_ Pod| {
         let (node, name) = (pod.node.clone(), pod.name.clone());
@@ -138,7 +141,10 @@ pub(super) async fn to_host(context: &Context<'_>) -> Vec<Finding> {
                 match said.line() {
                     Ok(line) if line.ok => {
                         let (status, ms) = (line.status.unwrap_or_default(), line.ms.unwrap_or_default());
-                        Finding::passed(subject, format!("the kubelet at {}:10250 answers ({status}) in {ms:.1} ms", host.internal))
+                        Finding::passed(
+                            subject,
+                            format!("the kubelet at {}:10250 answers ({status}) in {ms:.1} ms", host.internal),
+                        )
                     }
                     Ok(line) => Finding::failed(subject, format!("{}:10250: {}", host.internal, line.why()), FIX),
                     Err(why) => Finding::failed(subject, why, FIX),

@@ -123,7 +123,11 @@ fn system(list: &List) -> impl Iterator<Item = &Pod> {
 
 fn failures(wrong: &[(&Pod, String)], count: usize) -> Vec<Finding> {
     if count == 0 {
-        return vec![Finding::failed("", "there is not one pod", "see `journalctl -u kubelet` on a control-plane host")];
+        return vec![Finding::failed(
+            "",
+            "there is not one pod",
+            "see `journalctl -u kubelet` on a control-plane host",
+        )];
     }
     let one = |(pod, why): &(&Pod, String)| {
         let subject = format!("{}/{}", pod.metadata.namespace, pod.metadata.name);

@@ -68,10 +68,15 @@ pub(super) async fn pull(context: &Context<'_>) -> Vec<Finding> {
             let arch = node.and_then(|node| arch(&node.status.node_info.architecture));
             let digest = arch.and_then(|arch| context.needs.probe.get(&arch));
             let Some(digest) = digest else {
-                return vec![Finding::failed(&host.name, "there is no image of the probe for it", "run the installer again")];
+                return vec![Finding::failed(
+                    &host.name,
+                    "there is no image of the probe for it",
+                    "run the installer again",
+                )];
             };
             let image = workload::image(&context.site.registry.authority(), digest);
-            let fix = "see /etc/containerd/certs.d on the host, and that the registry's name and port are reached from there";
+            let fix =
+                "see /etc/containerd/certs.d on the host, and that the registry's name and port are reached from there";
             vec![match pull_anew(connection, &image, &digest.to_string()).await {
                 Err(why) => Finding::failed(&host.name, why, fix),
                 Ok(took) => {

@@ -9,7 +9,8 @@ use super::context::Context;
 use super::finding::Finding;
 use super::probe::{self, Said, words};
 
-const FIX: &str = "see the kube-proxy pods' logs on that node, and `iptables-save` (or `nft list ruleset`) for the Service";
+const FIX: &str =
+    "see the kube-proxy pods' logs on that node, and `iptables-save` (or `nft list ruleset`) for the Service";
 /// Requests from a pod. That all of 12 go to one of two endpoints by chance happens once in 2,048 times.
 const FROM_POD: usize = 12;
 /// Requests from a host for each endpoint, at most 200: that one of `n` endpoints is missed by chance with `16 n` requests is
@@ -34,12 +35,21 @@ fn judge(subject: &str, said: &[Said], wanted: usize) -> Finding {
             Err(why) => faults.push(why),
         }
     }
-    let mut evidence = format!("{} requests, {} unanswered, {} endpoints, slowest {slowest:.1} ms", said.len(), faults.len(), names.len());
+    let mut evidence = format!(
+        "{} requests, {} unanswered, {} endpoints, slowest {slowest:.1} ms",
+        said.len(),
+        faults.len(),
+        names.len()
+    );
     // A request that takes a second has been sent again by TCP: the first packet was lost.
     let well = faults.is_empty() && names.len() >= wanted && slowest < 1000.0;
     if !well {
         faults.dedup();
-        evidence += &format!("; {wanted} endpoints are expected: {}\n{}", names.into_iter().collect::<Vec<_>>().join(", "), faults.join("\n"));
+        evidence += &format!(
+            "; {wanted} endpoints are expected: {}\n{}",
+            names.into_iter().collect::<Vec<_>>().join(", "),
+            faults.join("\n")
+        );
     }
     Finding::judged(well, subject, evidence, FIX)
 }

@@ -11,7 +11,8 @@ use super::finding::Finding;
 use super::workload;
 use crate::site::file::StorageKind;
 
-const FIX: &str = "see the pods of the storage provisioner and the events above; the default StorageClass must be marked so";
+const FIX: &str =
+    "see the pods of the storage provisioner and the events above; the default StorageClass must be marked so";
 const CLAIM: &str = "data";
 /// The seed of the bytes: those of an earlier run would not pass.
 const SEED_SPAN: u64 = 1 << 31;

@@ -22,10 +22,20 @@ pub(super) fn pods(side: &str, arch: Arch, image: &str, token: &str) -> Value {
     let container = |name: &str, arguments: Value| container(name, image, arguments);
     let spec = pod_spec(json!([
         container("web", json!(["http", "--listen", format!(":{WEB_PORT}")])),
-        container("data", json!([
-            "serve", "--listen", format!("tcp:{DATA_PORT}"), "--listen", format!("udp:{DATA_PORT}"),
-            "--for", "86400", "--token", token,
-        ])),
+        container(
+            "data",
+            json!([
+                "serve",
+                "--listen",
+                format!("tcp:{DATA_PORT}"),
+                "--listen",
+                format!("udp:{DATA_PORT}"),
+                "--for",
+                "86400",
+                "--token",
+                token,
+            ])
+        ),
     ]));
     let mut spec = spec;
     spec["nodeSelector"] = json!({"kubernetes.io/arch": arch.as_str()});
