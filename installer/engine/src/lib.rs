@@ -8,6 +8,7 @@
 //! ```
 //! No internet, no terminal. Events are emitted; the installer shows them.
 
+pub mod accept;
 pub mod action;
 pub mod distro;
 pub mod event;
@@ -18,6 +19,7 @@ pub mod pki;
 pub mod plan;
 pub mod preflight;
 pub mod registry;
+pub mod report;
 pub mod run;
 pub mod site;
 pub mod step;
