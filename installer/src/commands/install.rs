@@ -2,7 +2,7 @@
 
 use ferry_engine::{plan, preflight};
 
-use super::{SiteAndBundle, apply, check, plan as planning};
+use super::{SiteAndBundle, accept, apply, check, plan as planning};
 use crate::cli::Common;
 use crate::failure::{ExitCode, Failure};
 use crate::session::{self, Session};
@@ -39,5 +39,11 @@ pub(crate) async fn run(arguments: &Args, common: &Common) -> Result<ExitCode, F
         return Err(Failure::new(ExitCode::Interrupted, "nothing was changed: the plan was not confirmed").hint(hint));
     }
     session.began("apply", Some(&supply), Some(&plan));
-    apply::execute(&session, &plan, &workshop).await
+    let code = apply::execute(&session, &plan, &workshop).await?;
+    if !matches!(code, ExitCode::Success | ExitCode::Owed) {
+        return Ok(code);
+    }
+    let needs = accept::needs(&workshop, &facts)?;
+    let accepted = accept::execute(&session, needs, Some(session::now())).await?;
+    Ok(if accepted == ExitCode::Success { code } else { accepted })
 }

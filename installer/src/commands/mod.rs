@@ -1,9 +1,11 @@
 //! One file a verb.
 
+mod accept;
 mod apply;
 mod check;
 mod install;
 mod plan;
+mod report;
 mod site;
 
 use std::path::PathBuf;
@@ -26,6 +28,10 @@ pub(crate) enum Verb {
     Plan(plan::Args),
     /// Do what a saved plan says, if the hosts are still as it saw them.
     Apply(apply::Args),
+    /// Check that the cluster works, by making it work, and write the report.
+    Accept(accept::Args),
+    /// Write the report anew from the journal. Touches no host.
+    Report(report::Args),
 }
 
 impl Verb {
@@ -37,6 +43,8 @@ impl Verb {
             Self::Check(arguments) => check::run(arguments, common).await,
             Self::Plan(arguments) => plan::run(arguments, common).await,
             Self::Apply(arguments) => apply::run(arguments, common).await,
+            Self::Accept(arguments) => accept::run(arguments, common).await,
+            Self::Report(arguments) => report::run(arguments, common),
         }
     }
 }
