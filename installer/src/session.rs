@@ -19,7 +19,7 @@ use ferry_engine::journal::Journal;
 use ferry_engine::pki;
 use ferry_engine::registry::ProbeImage;
 use ferry_engine::run::{Stop, Workshop};
-use ferry_engine::site::file::Vault as VaultEntry;
+use ferry_engine::site::file::{SecretRef, Vault as VaultEntry};
 use ferry_engine::site::{self, Site};
 use ferry_engine::supply::Supply;
 use ferry_engine::vault::{Vault, VaultKey};
@@ -111,10 +111,18 @@ impl Session {
         Err(failure)
     }
 
+    /// A secret's failure names no host.
+    async fn secret(&self, reference: &SecretRef) -> Result<Secret, Failure> {
+        self.secrets.get(reference).await.map_err(|error| {
+            Failure::new(ExitCode::Secret, error.kind.to_string())
+                .hint("the site file says where each secret is to be had")
+        })
+    }
+
     /// Opens the vault, and makes the keys that it does not hold yet.
     pub(crate) async fn vault(&self) -> Result<Vault, Failure> {
         let key = match &self.site.vault {
-            VaultEntry::Passphrase(reference) => VaultKey::Passphrase(self.secrets.get(reference).await?),
+            VaultEntry::Passphrase(reference) => VaultKey::Passphrase(self.secret(reference).await?),
             VaultEntry::Identity(file) => {
                 let path = self.site.folder().join(file);
                 let text = std::fs::read_to_string(&path).map_err(failure::file("read", &path))?;

@@ -1,6 +1,7 @@
 //! Two network namespaces and a wire between them: a small MTU on the way, and a packet filter that drops.
 //!
 //! Needs root, `ip` and (for the filter) `nft`; without them it says so and proves nothing.
+#![expect(clippy::print_stderr, reason = "a test that can't run says so")]
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};

@@ -6,6 +6,7 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use ferry_bundle_format::lock::Timestamp;
@@ -32,7 +33,7 @@ pub struct Journal(Arc<Inner>);
 
 struct Inner {
     path: PathBuf,
-    run: u64,
+    run: AtomicU64,
     file: Mutex<File>,
     display: Arc<dyn Display>,
     redactor: Redactor,
@@ -53,8 +54,6 @@ impl Journal {
                 file.write_all(b"\n")?;
             }
         }
-        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-        let run = u64::try_from(now.as_millis()).unwrap_or_default();
         let kill_at = std::env::var("FERRY_CRASH_AT_LINE").ok().and_then(|text| text.parse().ok());
         let inner = Inner {
             path: path.to_owned(),
@@ -74,10 +73,10 @@ impl Journal {
         &self.0.path
     }
 
-    /// The run's number.
+    /// The number of the run in hand: each [`Event::Began`] begins another.
     #[must_use]
     pub fn run(&self) -> u64 {
-        self.0.run
+        self.0.run.load(Ordering::SeqCst)
     }
 
     /// What takes secrets out of texts.
@@ -97,9 +96,21 @@ impl Journal {
         self.0.display.show(event);
     }
 
+    /// Writes an event down without showing it: for lists that are shown otherwise.
+    pub fn keep(&self, event: &Event) {
+        if let Err(error) = self.write(event) {
+            let text = format!("the journal {} can't be written: {error}", self.0.path.display());
+            self.0.display.show(&Event::Note { text });
+        }
+    }
+
     fn write(&self, event: &Event) -> io::Result<()> {
         let at = Timestamp::from_unix(i64::try_from(now_seconds()).unwrap_or_default());
-        let record = Record { run: self.0.run, at, event: event.clone() };
+        if matches!(event, Event::Began { .. }) {
+            let next = now_ms().max(self.run() + 1);
+            self.0.run.store(next, Ordering::SeqCst);
+        }
+        let record = Record { run: self.run(), at, event: event.clone() };
         let line = serde_json::to_string(&record).map_err(io::Error::other)?;
         let line = self.0.redactor.redact(&line) + "\n";
         let mut file = self.0.file.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
@@ -113,6 +124,11 @@ impl Journal {
         }
         Ok(())
     }
+}
+
+fn now_ms() -> u64 {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(now.as_millis()).unwrap_or_default()
 }
 
 fn now_seconds() -> u64 {

@@ -8,14 +8,18 @@
 //! ```
 //! No internet, no terminal. Events are emitted; the installer shows them.
 
+pub mod accept;
 pub mod action;
+pub mod distro;
 pub mod event;
 pub mod facts;
 pub mod host;
 pub mod journal;
 pub mod pki;
 pub mod plan;
+pub mod preflight;
 pub mod registry;
+pub mod report;
 pub mod run;
 pub mod site;
 pub mod step;

@@ -30,6 +30,7 @@ A command that was interrupted or failed is simply run again: it goes on where i
 
 /// What all verbs share.
 #[derive(Debug, Clone, clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 pub(crate) struct Common {
     /// Show events as JSON, one object a line.
     #[arg(long, global = true)]

@@ -1,8 +1,8 @@
 //! `install`: everything, in order.
 
-use ferry_engine::plan;
+use ferry_engine::{plan, preflight};
 
-use super::{SiteAndBundle, apply, plan as planning};
+use super::{SiteAndBundle, accept, apply, check, plan as planning};
 use crate::cli::Common;
 use crate::failure::{ExitCode, Failure};
 use crate::session::{self, Session};
@@ -21,6 +21,14 @@ pub(crate) async fn run(arguments: &Args, common: &Common) -> Result<ExitCode, F
     let supply = session.supply(&arguments.given.trust, common)?;
     session.began("look", Some(&supply), None);
     let facts = session.facts().await?;
+    let findings = check::find(&session, &supply, &facts).await?;
+    if !common.json {
+        show::text(&preflight::render(&findings));
+    }
+    if findings.verdict() != preflight::Verdict::Ready {
+        return Err(Failure::new(ExitCode::Unfit, "the site is not fit; nothing was changed")
+            .hint("cure what is said above, or waive it in the site file with the reason, where that can be"));
+    }
     let (plan, workshop) = planning::make(&session, &supply, &facts).await?;
     plan::save(&plan, &session.state.join("plan.json"))?;
     if !common.json {
@@ -31,5 +39,11 @@ pub(crate) async fn run(arguments: &Args, common: &Common) -> Result<ExitCode, F
         return Err(Failure::new(ExitCode::Interrupted, "nothing was changed: the plan was not confirmed").hint(hint));
     }
     session.began("apply", Some(&supply), Some(&plan));
-    apply::execute(&session, &plan, &workshop).await
+    let code = apply::execute(&session, &plan, &workshop).await?;
+    if !matches!(code, ExitCode::Success | ExitCode::Owed) {
+        return Ok(code);
+    }
+    let needs = accept::needs(&workshop, &facts)?;
+    let accepted = accept::execute(&session, needs, Some(session::now())).await?;
+    Ok(if accepted == ExitCode::Success { code } else { accepted })
 }

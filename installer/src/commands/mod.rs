@@ -1,8 +1,11 @@
 //! One file a verb.
 
+mod accept;
 mod apply;
+mod check;
 mod install;
 mod plan;
+mod report;
 mod site;
 
 use std::path::PathBuf;
@@ -19,10 +22,16 @@ pub(crate) enum Verb {
     Install(install::Args),
     /// Make, check and describe site files.
     Site(site::Args),
+    /// Say whether the hosts are fit. Changes nothing that it does not take away again.
+    Check(check::Args),
     /// Say what would be done to every host, and save it; or show a saved plan.
     Plan(plan::Args),
     /// Do what a saved plan says, if the hosts are still as it saw them.
     Apply(apply::Args),
+    /// Check that the cluster works, by making it work, and write the report.
+    Accept(accept::Args),
+    /// Write the report anew from the journal. Touches no host.
+    Report(report::Args),
 }
 
 impl Verb {
@@ -31,8 +40,11 @@ impl Verb {
         match self {
             Self::Install(arguments) => install::run(arguments, common).await,
             Self::Site(arguments) => site::run(arguments),
+            Self::Check(arguments) => check::run(arguments, common).await,
             Self::Plan(arguments) => plan::run(arguments, common).await,
             Self::Apply(arguments) => apply::run(arguments, common).await,
+            Self::Accept(arguments) => accept::run(arguments, common).await,
+            Self::Report(arguments) => report::run(arguments, common),
         }
     }
 }

@@ -94,7 +94,10 @@ impl LocalHost {
         let failed = |why: String| self.error(HostErrorKind::Upload { path: upload.path.clone(), why });
         let (sender, mut receiver) = tokio::sync::mpsc::unbounded_channel();
         let job = upload.clone();
-        let copied = tokio::task::spawn_blocking(move || copy(&job, &|count| drop(sender.send(count))));
+        let copied = tokio::task::spawn_blocking(move || {
+            // Nobody listens any more once the call is cancelled; the copy is then of no use either.
+            copy(&job, &|count| sender.send(count).map_err(std::io::Error::other))
+        });
         while let Some(count) = receiver.recv().await {
             progress(count);
         }
@@ -113,7 +116,7 @@ fn is_root() -> bool {
 }
 
 /// Copies to a file beside the place, syncs it, and compares the digest of what lies there.
-fn copy(upload: &Upload, progress: &dyn Fn(u64)) -> std::io::Result<PathBuf> {
+fn copy(upload: &Upload, progress: &dyn Fn(u64) -> std::io::Result<()>) -> std::io::Result<PathBuf> {
     let part = PathBuf::from(format!("{}.ferry-part", upload.path));
     if let Some(folder) = Path::new(&upload.path).parent() {
         std::fs::create_dir_all(folder)?;
@@ -127,7 +130,7 @@ fn copy(upload: &Upload, progress: &dyn Fn(u64)) -> std::io::Result<PathBuf> {
             break;
         }
         to.write_all(&buffer[..count])?;
-        progress(count as u64);
+        progress(count as u64)?;
     }
     to.set_permissions(std::fs::Permissions::from_mode(upload.mode))?;
     to.sync_all()?;

@@ -5,6 +5,7 @@
 
 mod command;
 mod error;
+pub mod fake;
 pub mod known;
 mod local;
 mod secret;

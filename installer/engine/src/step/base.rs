@@ -7,6 +7,7 @@ use super::context::{Context, StepBuildError, program};
 use crate::action::{Action, Block, File, Folder, Run, Subject};
 use crate::host::quote;
 use crate::plan::Step;
+use crate::preflight::{Sysctl, Wanted, wanted_sysctls};
 use crate::site::file::{EndpointKind, Role};
 use crate::site::{Host, Site};
 use crate::supply::Supply;
@@ -18,19 +19,6 @@ pub(super) const FILES: &str = "/etc/ferry";
 
 /// Kernel modules that every node needs (kubeadm documentation; nf_conntrack for kube-proxy).
 const MODULES: [&str; 3] = ["overlay", "br_netfilter", "nf_conntrack"];
-
-/// Kernel settings. The first two are what kubeadm and every CNI plugin need; the next two keep `too many open files` away from
-/// nodes with a hundred pods; the last four are what the kubelet sets or demands itself.
-const SETTINGS: [(&str, u64); 8] = [
-    ("net.ipv4.ip_forward", 1),
-    ("net.bridge.bridge-nf-call-iptables", 1),
-    ("fs.inotify.max_user_instances", 8192),
-    ("fs.inotify.max_user_watches", 524_288),
-    ("vm.overcommit_memory", 1),
-    ("vm.panic_on_oom", 0),
-    ("kernel.panic", 10),
-    ("kernel.panic_on_oops", 1),
-];
 
 /// The steps of the stage `hosts`.
 pub(super) fn steps(context: &Context<'_>, host: &Host) -> Result<Vec<Step>, StepBuildError> {
@@ -45,7 +33,7 @@ pub(super) fn steps(context: &Context<'_>, host: &Host) -> Result<Vec<Step>, Ste
         Step::new("hosts.names", &host.name, "host name and /etc/hosts", names(context.site, host)),
     ];
     if host.is_node() {
-        steps.push(Step::new("hosts.kernel", &host.name, "kernel modules and settings", kernel()));
+        steps.push(Step::new("hosts.kernel", &host.name, "kernel modules and settings", kernel(context.site)));
     }
     for step in &mut steps {
         step.essential = is_essential(host);
@@ -97,7 +85,7 @@ fn hosts_lines(site: &Site) -> BTreeMap<IpAddr, Vec<String>> {
     lines
 }
 
-fn kernel() -> Vec<Action> {
+fn kernel(site: &Site) -> Vec<Action> {
     let list: String = MODULES.iter().map(|module| format!("{module}\n")).collect();
     let mut actions = vec![Action::File(File::text("/etc/modules-load.d/ferry.conf", list))];
     for module in MODULES {
@@ -110,15 +98,26 @@ fn kernel() -> Vec<Action> {
             format!("modprobe {module}"),
         )));
     }
-    let text: String = SETTINGS.iter().map(|(name, value)| format!("{name} = {value}\n")).collect();
+    let wanted = wanted_sysctls(site);
+    // A kernel without an optional setting is left without it: the leading `-` says so to systemd-sysctl.
+    let line = |one: &Sysctl| format!("{}{} = {}\n", if one.optional { "-" } else { "" }, one.name, one.want.value());
+    let text: String = wanted.iter().map(line).collect();
     actions.push(Action::File(File::text("/etc/sysctl.d/90-ferry.conf", text)));
-    for (name, value) in SETTINGS {
+    for Sysctl { name, want, optional } in wanted {
+        let value = want.value();
+        let now = format!("$(sysctl -n {name})");
         // Where the host has more of something already, it keeps it.
-        let enough = if name.starts_with("fs.") { "-ge" } else { "-eq" };
+        let enough = match want {
+            Wanted::Is(value) => format!("[ \"{now}\" -eq {value} ]"),
+            Wanted::AtLeast(value) => format!("[ \"{now}\" -ge {value} ]"),
+            Wanted::Not(refused, _) => format!("[ \"{now}\" -ne {refused} ]"),
+        };
+        let absent =
+            if optional { format!("[ ! -e /proc/sys/{} ] || ", name.replace('.', "/")) } else { String::new() };
         actions.push(Action::Run(Run::unless(
             format!("kernel setting {name} = {value}"),
             Subject::Kernel,
-            format!("[ \"$(sysctl -n {name})\" {enough} {value} ]"),
+            format!("{absent}{enough}"),
             format!("sysctl -q -w {name}={value}"),
         )));
     }

@@ -119,12 +119,8 @@ fn phases(context: &Context<'_>, host: &Host, config: &str) -> Vec<Action> {
     );
     let label = "node-role.kubernetes.io/control-plane";
     runs.push(
-        phase(
-            "mark-control-plane",
-            config,
-            &format!("{KUBECTL} get node {node} -l {label} -o name | grep -x node/{node}"),
-        )
-        .retried(5),
+        phase("mark-control-plane", config, &format!("{KUBECTL} get nodes -l {label} -o name | grep -x node/{node}"))
+            .retried(5),
     );
     runs.push(
         phase("bootstrap-token", config, &format!("{KUBECTL} -n kube-public get configmap cluster-info")).stamped(),
@@ -149,7 +145,7 @@ pub(super) fn finish(context: &Context<'_>, host: &Host) -> Step {
             actions.push(Action::Run(Run::unless(
                 format!("label {key}={value} of {}", node.name),
                 Subject::Objects,
-                format!("{KUBECTL} get node {name} -l {pair} -o name | grep -x node/{name}"),
+                format!("{KUBECTL} get nodes -l {pair} -o name | grep -x node/{name}"),
                 format!("{KUBECTL} label --overwrite node {name} {pair}"),
             )));
         }

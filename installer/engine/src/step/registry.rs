@@ -73,6 +73,18 @@ fn server(context: &mut Context<'_>, host: &Host) -> Result<Vec<Action>, StepBui
     }
     actions.extend(shared);
     actions.extend(units);
+    for port in [context.site.registry.port, push_port(context)] {
+        let listens = format!("ss -Hltn 'sport = :{port}' | grep .");
+        let wait = format!(
+            "for i in $(seq 30); do {listens} >/dev/null && exit 0; sleep 1; done; journalctl -u 'ferry-registry*' -n 20 --no-pager -o cat >&2; exit 1"
+        );
+        actions.push(Action::Run(Run::unless(
+            format!("the registry listens on port {port}"),
+            Subject::Wait,
+            listens,
+            wait,
+        )));
+    }
     Ok(actions)
 }
 

@@ -2,6 +2,7 @@
 //!
 //! Where there is no sshd the tests say so and pass, except in continuous integration (`CI=true`), where they fail.
 
+use std::io::Write as _;
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -22,6 +23,8 @@ pub(crate) struct Options {
     pub(crate) config: String,
     /// Users beside root, who has the password `root-pass` in this place, and `/bin/sh`.
     pub(crate) users: Vec<User>,
+    /// Shell commands that are run in the server's mount namespace before it starts, in its folder.
+    pub(crate) before: &'static str,
     /// The type of the host key; default ed25519.
     pub(crate) host_key: Option<&'static str>,
 }
@@ -75,18 +78,22 @@ pub(crate) fn plain_user() -> String {
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
 
+/// Not by an argument: a test looks at the arguments of every process for passwords.
 fn hashed(password: &str) -> String {
-    let output = Process::new("openssl").args(["passwd", "-6", password]).output().unwrap();
-    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    let mut command = Process::new("openssl");
+    let mut child =
+        command.args(["passwd", "-6", "-stdin"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(password.as_bytes()).unwrap();
+    String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap().trim().to_owned()
 }
 
 /// The script that puts a server's own users in place, in a mount namespace of its own, and becomes the server.
-fn isolated(folder: &Path, users: &[User]) -> String {
+fn isolated(folder: &Path, options: &Options) -> String {
     let at = |name: &str| folder.join(name);
     let mut passwd = "root:x:0:0:root:/root:/bin/sh\nsshd:x:109:65534::/run/sshd:/usr/sbin/nologin\n".to_owned();
     let mut shadow = format!("root:{}:19000:0:99999:7:::\nsshd:*:19000:0:99999:7:::\n", hashed("root-pass"));
     let mut sudoers = "Defaults use_pty\nroot ALL=(ALL) ALL\n".to_owned();
-    for (index, user) in users.iter().enumerate() {
+    for (index, user) in options.users.iter().enumerate() {
         let (name, id, home) = (user.name, 4000 + index, at(user.name));
         std::fs::create_dir(&home).unwrap();
         std::os::unix::fs::chown(&home, Some(u32::try_from(id).unwrap()), Some(100)).unwrap();
@@ -103,6 +110,9 @@ fn isolated(folder: &Path, users: &[User]) -> String {
         script += &format!("mount --bind {} /etc/{name} && ", at(name).display());
     }
     std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o755)).unwrap();
+    if !options.before.is_empty() {
+        script += &format!("cd {} && {} && ", folder.display(), options.before);
+    }
     script + "exec \"$@\""
 }
 
@@ -131,7 +141,7 @@ impl Sshd {
         std::fs::write(at("config"), config).unwrap();
         let _ = std::fs::create_dir("/run/sshd");
         let log = std::fs::File::create(at("log")).unwrap();
-        let script = isolated(folder.path(), &options.users);
+        let script = isolated(folder.path(), options);
         let mut command = Process::new("unshare");
         command.args(["-m", "sh", "-c", &script, "sh"]).arg(sshd);
         command.args(["-D", "-e", "-f"]).arg(at("config")).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
@@ -211,5 +221,33 @@ pub(crate) fn host(way: Vec<Jump>) -> Host {
         privilege: Privilege::None(Nothing {}),
         labels: std::collections::BTreeMap::new(),
         taints: Vec::new(),
+    }
+}
+
+/// A running ssh-agent with one key.
+pub(crate) struct Agent {
+    child: Child,
+    pub(crate) socket: PathBuf,
+}
+
+impl Agent {
+    /// Starts one in `folder` and gives it the key.
+    pub(crate) fn start(folder: &Path, key: &Path) -> Self {
+        let socket = folder.join("agent");
+        let mut command = Process::new("ssh-agent");
+        let child = command.args(["-D", "-a"]).arg(&socket).stdout(Stdio::null()).spawn().unwrap();
+        while !socket.exists() {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        let mut command = Process::new("ssh-add");
+        assert!(command.arg("-q").arg(key).env("SSH_AUTH_SOCK", &socket).status().unwrap().success());
+        Self { child, socket }
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use russh::client::{AuthResult, Handle, KeyboardInteractiveAuthResponse};
 use russh::keys::agent::AgentIdentity;
 use russh::keys::agent::client::AgentClient;
-use russh::keys::{HashAlg, PrivateKeyWithHashAlg, load_secret_key};
+use russh::keys::{HashAlg, PrivateKey, PrivateKeyWithHashAlg, load_secret_key};
 use russh::{MethodKind, MethodSet};
 
 use super::algorithms::allows_sha1;
@@ -114,9 +114,24 @@ async fn key(
         Ok(Err(error)) => return Ok(Ended::Not(error.to_string())),
         Err(error) => return Ok(Ended::Not(error.to_string())),
     };
+    let key = Arc::new(key);
     let hash = if key.algorithm().is_rsa() { rsa_hash(handle, jump).await } else { None };
-    let key = PrivateKeyWithHashAlg::new(Arc::new(key), hash);
-    Ok(within(settings, async { verdict(handle.authenticate_publickey(&jump.user, key).await, methods) }).await)
+    let ended = offer(handle, jump, &key, hash, settings, methods).await;
+    // Some old servers name SHA-2 and take SHA-1 only.
+    let again = matches!(ended, Ended::Not(_)) && hash.is_some() && allows_sha1(&jump.legacy_algorithms);
+    Ok(if again { offer(handle, jump, &key, None, settings, methods).await } else { ended })
+}
+
+async fn offer(
+    handle: &mut Handle<Watch>,
+    jump: &Jump,
+    key: &Arc<PrivateKey>,
+    hash: Option<HashAlg>,
+    settings: &Settings,
+    methods: &mut MethodSet,
+) -> Ended {
+    let key = PrivateKeyWithHashAlg::new(key.clone(), hash);
+    within(settings, async { verdict(handle.authenticate_publickey(&jump.user, key).await, methods) }).await
 }
 
 async fn agent(handle: &mut Handle<Watch>, jump: &Jump, settings: &Settings, methods: &mut MethodSet) -> Ended {

@@ -15,11 +15,14 @@ mod login;
 mod privilege;
 mod session;
 mod settings;
+mod unwrap;
 mod verify;
 mod wrap;
 
 pub use session::SshHost;
 pub use settings::{Answer, FirstSight, NoTrace, Secrets, Settings, Trace};
+pub(crate) use unwrap::Unwrapped;
+pub(crate) use verify::recorded;
 
 use std::io;
 use std::pin::Pin;

@@ -221,9 +221,9 @@ impl Inner {
     /// Ends a process group on the host: asked first, killed 2 s later.
     async fn kill(&self, link: &Link, group: u32, root: bool) {
         let script = format!(
-            "kill -s TERM -- -{group} 2>/dev/null; \
-             for i in 1 2 3 4 5 6 7 8 9 10; do kill -s 0 -- -{group} 2>/dev/null || exit 0; sleep 0.2; done; \
-             kill -s KILL -- -{group}"
+            "there() {{ kill -s 0 -- -{group} 2>/dev/null; }}\n\
+             gone() {{ for i in 1 2 3 4 5 6 7 8 9 10; do there || return 0; sleep 0.2; done; return 1; }}\n\
+             kill -s TERM -- -{group} 2>/dev/null; gone || {{ kill -s KILL -- -{group}; gone; }}"
         );
         let unprivileged = Climb::None;
         let climb = if root { self.climb.get().unwrap_or(&unprivileged) } else { &unprivileged };

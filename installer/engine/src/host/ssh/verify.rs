@@ -87,7 +87,7 @@ pub(super) fn fingerprint(key: &PublicKey) -> String {
 }
 
 /// A key as it is recorded: under the name of the key itself, not of a signature, so `ssh-rsa` for all of RSA.
-pub(super) fn recorded(key: &PublicKey) -> KnownKey {
+pub(crate) fn recorded(key: &PublicKey) -> KnownKey {
     let algorithm = match key.algorithm() {
         Algorithm::Rsa { .. } => Algorithm::Rsa { hash: None },
         other => other,

@@ -1,0 +1,44 @@
+//! Whether a site may be handed over: checks of the running cluster, each with evidence, run from the operator's side.
+//!
+//! ```text
+//! table::CHECKS ─► run ──Command──► hosts (kubectl, etcdctl, ctr, the probe; TLS handshakes from here)
+//!                   └──Finding──► waivers ──Event::Check──► journal ──► report
+//! ```
+//! One file a topic; a new check is a function there and one row in [`CHECKS`]. Nothing is left behind: what is made in the
+//! cluster lies in the namespace [`NAMESPACE`], and goes with it, at the end of a run and at the start of the next.
+
+mod api;
+mod arena;
+mod backup;
+mod certificates;
+mod clock;
+mod context;
+mod dns;
+mod egress;
+mod etcd;
+mod finding;
+mod http;
+mod images;
+mod kubectl;
+mod metrics;
+mod needs;
+mod nodes;
+mod pod_network;
+mod pods;
+mod probe;
+mod registry;
+mod run;
+mod service;
+mod table;
+mod tls;
+mod volume;
+mod workload;
+
+pub use arena::NAMESPACE;
+pub use finding::{Finding, Verdicts};
+pub use needs::AcceptNeeds;
+pub use run::run;
+pub use table::{CHECKS, Check};
+
+#[cfg(test)]
+mod scripted;

@@ -1,0 +1,91 @@
+//! What the checks must know beside the site: versions and digests of the bundle, the cluster's authorities, the probe.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use ferry_bundle_format::lock::Timestamp;
+use ferry_bundle_format::{Arch, Digest};
+
+use crate::registry::ProbeImage;
+use crate::run::Stop;
+use crate::supply::Supply;
+use crate::vault::Vault;
+
+/// What the checks must know beside the site.
+#[derive(Debug, Clone, Default)]
+pub struct AcceptNeeds {
+    /// The version of Kubernetes, such as `v1.34.4`. None: versions are compared with each other only.
+    pub kubernetes: Option<String>,
+    /// The version of containerd, such as `v2.2.7`.
+    pub containerd: Option<String>,
+    /// Every digest by which a container runtime may call an image of the bundle: index, manifest and config.
+    pub images: BTreeSet<Digest>,
+    /// The manifest of the probe's image, by architecture.
+    pub probe: BTreeMap<Arch, Digest>,
+    /// The certificate of the cluster's authority, PEM.
+    pub cluster_ca: String,
+    /// The certificate of etcd's authority, PEM.
+    pub etcd_ca: String,
+    /// The certificate of the registry's authority, PEM.
+    pub registry_ca: String,
+    /// When the cluster was last changed on purpose: restarts of containers before it are no fault. None: 5 minutes ago.
+    pub since: Option<Timestamp>,
+    /// How long nodes and pods are waited for.
+    pub patience: Duration,
+    /// Only checks with one of these ids, or below one of them (`dns` names all of `dns.…`). Empty: all.
+    pub only: Vec<String>,
+    /// The wish to end early.
+    pub stop: Stop,
+}
+
+impl AcceptNeeds {
+    /// From what a run has at hand.
+    #[must_use]
+    pub fn of(supply: &Supply, vault: &Vault, probe: &BTreeMap<Arch, ProbeImage>) -> Self {
+        let certificate = |name: &str| vault.get(name).map(|text| text.expose().to_owned()).unwrap_or_default();
+        let mut images = BTreeSet::new();
+        for image in &supply.lock().images {
+            images.extend([image.target.digest, image.carried().digest]);
+            images.extend(image.manifests.iter().flat_map(|one| [one.manifest.digest, one.config.digest]));
+        }
+        Self {
+            kubernetes: supply.version("kubernetes").map(version),
+            containerd: supply.version("containerd").map(version),
+            images,
+            probe: probe.iter().map(|(arch, image)| (*arch, image.digest())).collect(),
+            cluster_ca: certificate("pki/ca.crt"),
+            etcd_ca: certificate("pki/etcd/ca.crt"),
+            registry_ca: certificate("registry/ca.crt"),
+            since: None,
+            patience: Duration::from_secs(180),
+            only: Vec::new(),
+            stop: Stop::default(),
+        }
+    }
+
+    /// Whether a check is asked for.
+    pub(super) fn wants(&self, id: &str) -> bool {
+        let below =
+            |name: &String| id.strip_prefix(name.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
+        self.only.is_empty() || self.only.iter().any(below)
+    }
+}
+
+/// With one leading `v`, as the programs say it.
+fn version(text: &str) -> String {
+    format!("v{}", text.trim_start_matches('v'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn checks_are_chosen_by_id_or_topic() {
+        let mut needs = AcceptNeeds::default();
+        assert!(needs.wants("dns.cluster"));
+        needs.only = vec!["dns".into(), "etcd.health".into()];
+        assert!(needs.wants("dns.cluster") && needs.wants("etcd.health"));
+        assert!(!needs.wants("dnsx.y") && !needs.wants("etcd.fsync"));
+    }
+}

@@ -1,0 +1,1 @@
+//! A host of tests that answers by matcher.

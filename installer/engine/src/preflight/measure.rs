@@ -1,0 +1,180 @@
+//! Active probing: brings the probe to each host, has ports, syncs a disk, listens on the real ports and dials them from
+//! every host that will, and takes everything away again.
+//!
+//! Works with the [`Host`] contract alone. What can't be measured is said as such, in [`Measurements`]; nothing is
+//! assumed to be well.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{BuildHasher, Hasher};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use ferry_bundle_format::Digest;
+use futures_util::future::join_all;
+
+use super::on_host::{Probe, Target};
+use super::{Bind, Dial, Dialled, HostMeasurement, Measurements, dials, listens};
+use crate::facts::{Facts, Protocol};
+use crate::host::{Host, Source};
+use crate::site::file::Role;
+use crate::site::{self, Site};
+
+/// Bytes of a big TCP payload: many full segments each way.
+const BIG: u32 = 60_000;
+
+/// The probe's program for one architecture, out of the bundle.
+#[derive(Clone)]
+pub struct ProbeFile {
+    /// Its bytes.
+    pub source: Arc<dyn Source>,
+    /// Their digest.
+    pub digest: Digest,
+}
+
+/// Measures what facts can't tell. `probes` are by architecture; a host without one is not measured, and neither is one
+/// without facts. Changes nothing that it does not take away again: a folder with the probe, and a file for the disk's test.
+pub async fn measure(
+    site: &Site,
+    hosts: &BTreeMap<String, Arc<dyn Host>>,
+    facts: &BTreeMap<String, Facts>,
+    probes: &BTreeMap<String, ProbeFile>,
+) -> Measurements {
+    let mut measurements = Measurements::default();
+    let token = format!("{:016x}", std::collections::hash_map::RandomState::new().build_hasher().finish());
+    let mut placed = BTreeMap::new();
+    let all = site.hosts.iter().filter_map(|entry| Some((entry, hosts.get(&entry.name)?, facts.get(&entry.name)?)));
+    let placing = all.map(|(entry, host, facts)| {
+        let token = token.as_str();
+        async move {
+            let probe = match probes.get(&facts.arch) {
+                Some(file) => Probe::place(host.as_ref(), file, token).await,
+                None => Err(format!("the bundle has no probe for {}", facts.arch)),
+            };
+            (entry, facts, probe)
+        }
+    });
+    for (entry, facts, probe) in join_all(placing).await {
+        let mut one = HostMeasurement::default();
+        match probe {
+            Ok(probe) => drop(placed.insert(entry.name.as_str(), (entry, facts, probe))),
+            Err(why) => one.problems.push(why),
+        }
+        measurements.hosts.insert(entry.name.clone(), one);
+    }
+    if placed.is_empty() {
+        let said = measurements.hosts.values().flat_map(|one| one.problems.iter()).next();
+        measurements.not_measured = Some(said.cloned().unwrap_or_else(|| "no host could be probed".into()));
+        return measurements;
+    }
+    let alone = placed.values().map(|(entry, facts, probe)| on_its_own(site, entry, facts, probe));
+    for (name, one) in join_all(alone).await {
+        measurements.hosts.insert(name, one);
+    }
+    measurements.dialled = matrix(site, &placed, &mut measurements.hosts, &token).await;
+    for problem in
+        join_all(placed.values().map(|(entry, _, probe)| async { (&entry.name, probe.remove().await) })).await
+    {
+        if let (name, Err(why)) = problem {
+            measurements.hosts.entry(name.clone()).or_default().problems.push(why);
+        }
+    }
+    measurements
+}
+
+/// Ports and disk of one host.
+async fn on_its_own(site: &Site, entry: &site::Host, facts: &Facts, probe: &Probe<'_>) -> (String, HostMeasurement) {
+    let mut one = HostMeasurement::default();
+    // What is taken already is ports.free's finding; what ferry has started is its own.
+    let taken: BTreeSet<_> = facts.sockets.iter().map(|socket| (socket.protocol, socket.port)).collect();
+    let wanted = listens(site, entry).map(|port| (port.protocol, port.number(site)));
+    let any: IpAddr = if entry.internal.is_ipv4() { [0; 4].into() } else { [0; 16].into() };
+    let wanted: Vec<Target> = wanted.filter(|port| !taken.contains(port)).map(|port| Target::of(any, port)).collect();
+    if facts.ferry.is_empty() {
+        match probe.bind(&wanted).await {
+            Ok(answers) => {
+                let bind = |answer: super::on_host::Answer| {
+                    let (protocol, port) = (answer.protocol?, answer.port?);
+                    Some(Bind { protocol, port, error: answer.error })
+                };
+                one.binds = answers.into_iter().filter_map(bind).collect();
+            }
+            Err(why) => one.problems.push(why),
+        }
+    }
+    if entry.is(Role::Etcd) {
+        match probe.fsync(&site.etcd.data_dir).await {
+            Ok(fsync) => one.fsync = Some(fsync),
+            Err(why) => one.problems.push(why),
+        }
+    }
+    (entry.name.clone(), one)
+}
+
+type Placed<'a> = BTreeMap<&'a str, (&'a site::Host, &'a Facts, Probe<'a>)>;
+
+/// Listens everywhere, then dials from everywhere, small and big.
+async fn matrix(
+    site: &Site,
+    placed: &Placed<'_>,
+    hosts: &mut BTreeMap<String, HostMeasurement>,
+    token: &str,
+) -> Vec<Dialled> {
+    let required = dials(site);
+    let serving = placed.iter().map(|(name, (entry, _, probe))| {
+        let ports: BTreeSet<_> =
+            required.iter().filter(|dial| dial.to == *name).map(|dial| (dial.protocol, dial.port)).collect();
+        let targets: Vec<Target> = ports.into_iter().map(|port| Target::of(entry.internal, port)).collect();
+        async move { (*name, probe.serve(&targets, token).await) }
+    });
+    let mut listening = BTreeSet::new();
+    for (name, served) in join_all(serving).await {
+        match served {
+            Ok(ports) => listening.extend(ports.into_iter().map(|(protocol, port)| (name, protocol, port))),
+            Err(why) => hosts.entry(name.to_owned()).or_default().problems.push(why),
+        }
+    }
+    let dialling = placed.iter().map(|(name, (_, facts, probe))| {
+        let mine: Vec<&Dial> = required
+            .iter()
+            .filter(|dial| dial.from == *name && listening.contains(&(dial.to.as_str(), dial.protocol, dial.port)))
+            .collect();
+        let mtu = site.host(name).and_then(|host| facts.network.holding(host.internal)).map_or(1500, |(_, i, _)| i.mtu);
+        async move { (*name, rounds(site, probe, &mine, mtu, token).await) }
+    });
+    let mut dialled = Vec::new();
+    for (name, (found, problems)) in join_all(dialling).await {
+        dialled.extend(found);
+        hosts.entry(name.to_owned()).or_default().problems.extend(problems);
+    }
+    dialled
+}
+
+/// One host's dials: a question alone to every port, then as much as the MTU allows in one datagram, and many full TCP
+/// segments. Linux forbids fragments of such datagrams by itself, so a smaller MTU on the way loses them.
+async fn rounds(site: &Site, probe: &Probe<'_>, mine: &[&Dial], mtu: u32, token: &str) -> (Vec<Dialled>, Vec<String>) {
+    let (mut found, mut problems) = (Vec::new(), Vec::new());
+    let address = |dial: &Dial| site.host(&dial.to).map(|host| host.internal);
+    let six = mine.iter().filter_map(|dial| address(dial)).any(|address| address.is_ipv6());
+    let datagram = mtu.min(9000).saturating_sub(if six { 48 } else { 28 });
+    for (bytes, protocols) in
+        [(0, &[Protocol::Tcp, Protocol::Udp][..]), (datagram, &[Protocol::Udp]), (BIG, &[Protocol::Tcp])]
+    {
+        let round: Vec<&Dial> = mine.iter().copied().filter(|dial| protocols.contains(&dial.protocol)).collect();
+        let target = |dial: &&Dial| Some(Target::of(address(dial)?, (dial.protocol, dial.port)));
+        let targets: Vec<Target> = round.iter().filter_map(target).collect();
+        if targets.is_empty() {
+            continue;
+        }
+        match probe.dial(&targets, bytes, token).await {
+            // One answer a target, in their order.
+            Ok(answers) => found.extend(round.iter().zip(answers).map(|(dial, answer)| Dialled {
+                dial: (*dial).clone(),
+                bytes,
+                ms: answer.ms,
+                error: answer.error,
+            })),
+            Err(why) => problems.push(why),
+        }
+    }
+    (found, problems)
+}

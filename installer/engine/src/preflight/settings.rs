@@ -1,0 +1,102 @@
+//! Whether the checks that a site's waivers and thresholds name are there, and can be waived or measured.
+
+use super::{CHECKS, Severity};
+use crate::site::Site;
+
+/// Names in a site file that can't mean what they say.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the site's waivers and thresholds can't be used:\n{}", .0.iter().map(|line| format!("  {line}\n")).collect::<String>().trim_end())]
+pub struct Unknown(pub Vec<String>);
+
+/// Says every waiver and threshold that names no check, a check without a limit, or one that can't be waived.
+pub fn unknown_names(site: &Site) -> Result<(), Unknown> {
+    let mut wrong = Vec::new();
+    for waiver in &site.waivers {
+        let id = waiver.check.value.as_str();
+        match CHECKS.iter().find(|check| check.id == id) {
+            None => wrong.push(format!("line {}: there is no check {id}{}", waiver.check.line, near(id))),
+            Some(check) if check.severity == Severity::Strict => {
+                wrong.push(format!("line {}: {id} can't be waived: {}", waiver.check.line, check.fix));
+            }
+            Some(_) => {}
+        }
+    }
+    for id in site.thresholds.keys() {
+        match CHECKS.iter().find(|check| check.id == id) {
+            None => wrong.push(format!("thresholds: there is no check {id}{}", near(id))),
+            Some(check) if check.limit.is_none() => wrong.push(format!("thresholds: {id} compares with no number")),
+            Some(_) => {}
+        }
+    }
+    if wrong.is_empty() { Ok(()) } else { Err(Unknown(wrong)) }
+}
+
+/// `; did you mean …?` with up to three ids that are written alike or have the same topic or name.
+fn near(id: &str) -> String {
+    let (topic, name) = id.split_once('.').unwrap_or((id, id));
+    let mut found: Vec<(usize, &str)> = CHECKS
+        .iter()
+        .map(|check| {
+            let same = check.id.split_once('.').is_some_and(|(_, own)| own == name);
+            (if same { 1 } else { distance(check.id, id) }, check.id)
+        })
+        .collect();
+    found.sort_unstable();
+    let alike: Vec<&str> = found.iter().filter(|(far, _)| *far <= 3).map(|(_, id)| *id).take(3).collect();
+    let same_topic =
+        || CHECKS.iter().map(|check| check.id).filter(|one| one.split('.').next() == Some(topic)).collect();
+    let list: Vec<&str> = if alike.is_empty() { same_topic() } else { alike };
+    if list.is_empty() { String::new() } else { format!("; did you mean {}?", list.join(", ")) }
+}
+
+/// How many letters have to be put in, taken out or changed (Levenshtein).
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, y) in b.iter().enumerate() {
+            let change = diagonal + usize::from(x != *y);
+            diagonal = row[j + 1];
+            row[j + 1] = change.min(diagonal + 1).min(row[j] + 1);
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::site::{site, site_with};
+    use super::*;
+
+    #[test]
+    fn misspelt_names_are_told_with_near_ones() {
+        assert_eq!(unknown_names(&site()), Ok(()));
+        let site = site_with(
+            "thresholds: {resources.cpus: 1, kernel.cgroup-v2: 1, zzz: 1, resources.cpu: 1}
+waivers:
+- {check: time.sorce, reason: r}
+- {check: identity.systemd, reason: r}
+- {check: time.source, reason: r}
+",
+        );
+        let Unknown(said) = unknown_names(&site).unwrap_err();
+        let said = said.join("\n");
+        for expected in [
+            "there is no check time.sorce; did you mean time.source",
+            "identity.systemd can't be waived: ",
+            "there is no check resources.cpus; did you mean resources.cpu?",
+            "thresholds: kernel.cgroup-v2 compares with no number",
+            "there is no check zzz",
+        ] {
+            assert!(said.contains(expected), "{expected} in {said}");
+        }
+        assert_eq!(said.lines().count(), 5);
+    }
+
+    #[test]
+    fn distances_are_those_of_levenshtein() {
+        assert_eq!((distance("kitten", "sitting"), distance("", "ab"), distance("ab", "ab")), (3, 2, 0));
+    }
+}

@@ -1,0 +1,149 @@
+//! Waivers, thresholds, verdicts, the table, and the documentation.
+
+use std::path::Path;
+
+use super::super::{CHECKS, Finding, Findings, Measurements, Outcome, Severity, Verdict, check, document, render};
+use super::site::World;
+
+fn find<'a>(findings: &'a Findings, id: &str, host: Option<&str>) -> &'a Finding {
+    findings.findings.iter().find(|one| one.check == id && one.host.as_deref() == host).unwrap()
+}
+
+#[test]
+fn waivers_hold_for_their_hosts_and_never_for_strict_checks() {
+    let mut world = World::with("waivers:\n- {check: resources.cpu, reason: a test machine, hosts: [node2]}\n");
+    world.all(|facts| facts.cpus = 1);
+    let findings = world.check();
+    assert!(matches!(&find(&findings, "resources.cpu", Some("node1")).outcome, Outcome::Failed { .. }));
+    let waived = &find(&findings, "resources.cpu", Some("node2")).outcome;
+    assert!(matches!(waived, Outcome::Waived { reason, .. } if reason == "a test machine"));
+    assert_eq!(findings.verdict(), Verdict::Waivable);
+    world.facts("node1").cpus = 2;
+    assert_eq!(world.check().verdict(), Verdict::Ready);
+
+    let mut strict = World::with("waivers:\n- {check: leftovers.etcd, reason: I know}\n");
+    strict.facts("node1").paths.get_mut("/var/lib/etcd").unwrap().entries = 1;
+    assert!(check(&strict.site, &strict.facts, &strict.measurements, &strict.needs).is_err());
+    strict.site.waivers.clear();
+    assert_eq!(strict.check().verdict(), Verdict::Blocked);
+}
+
+#[test]
+fn thresholds_of_the_site_count() {
+    let mut world = World::with("thresholds: {resources.cpu: 16, disk.size: 10}\n");
+    let findings = world.check();
+    let cpu = &find(&findings, "resources.cpu", Some("node1")).outcome;
+    assert!(matches!(cpu, Outcome::Failed { evidence, .. } if evidence == "8, at least 16"));
+    world.site.thresholds.clear();
+    assert_eq!(world.check().verdict(), Verdict::Ready);
+}
+
+#[test]
+fn what_was_not_measured_never_passes() {
+    let mut world = World::healthy();
+    world.measurements =
+        Measurements { not_measured: Some("the bundle has no probe".into()), ..Measurements::default() };
+    let findings = world.check();
+    for id in ["ports.bind", "disk.fsync", "network.reach", "network.payload"] {
+        for finding in findings.findings.iter().filter(|finding| finding.check == id) {
+            assert!(matches!(&finding.outcome, Outcome::NotApplicable { .. }), "{finding:?}");
+        }
+    }
+    let fsync = &find(&findings, "disk.fsync", Some("node1")).outcome;
+    assert!(matches!(fsync, Outcome::NotApplicable { reason } if reason == "not measured: the bundle has no probe"));
+}
+
+#[test]
+fn what_ferry_has_started_itself_is_no_leftover() {
+    let mut world = World::healthy();
+    let facts = world.facts("node1");
+    facts.ferry = vec!["ledger.jsonl".into()];
+    facts.paths.get_mut("/var/lib/etcd").unwrap().entries = 1;
+    facts.paths.get_mut("/etc/kubernetes").unwrap().entries = 3;
+    facts.processes.insert("kubelet".into());
+    facts.services.insert("containerd.service".into());
+    facts.firewall.dropping = vec!["ip filter forward".into()];
+    assert_eq!(world.check().verdict(), Verdict::Ready);
+}
+
+#[test]
+fn the_traps_of_small_hosts_are_planned_around() {
+    let mut world = World::healthy();
+    world.site.hosts.truncate(1);
+    world.facts.remove("node2");
+    let facts = world.facts("node1");
+    facts.capabilities.remove("CAP_SYS_RESOURCE");
+    facts.names.resolv_conf = false;
+    facts.names.nameservers.clear();
+    facts.sysctls.insert("net.ipv4.ip_forward".into(), "0".into());
+    facts.sysctls.remove("net.bridge.bridge-nf-call-iptables");
+    let findings = world.check();
+    assert_eq!(findings.verdict(), Verdict::Ready, "{:?}", findings.failures());
+    let planned = findings.findings.iter().filter(|one| matches!(one.outcome, Outcome::Planned { .. }));
+    let planned: Vec<&str> = planned.map(|one| one.check.as_str()).collect();
+    assert_eq!(planned, ["kernel.sysctls", "kernel.oom-score", "dns.nameserver"]);
+}
+
+#[test]
+fn the_table_fits_and_says_how_to_cure() {
+    let mut world = World::with("waivers:\n- {check: time.source, reason: there is no time server on this ship}\n");
+    world.facts("node1").memory.total = 3 << 30;
+    world.facts("node1").paths.get_mut("/var/lib/etcd").unwrap().entries = 1;
+    world.facts("node2").time.reachable.clear();
+    world.facts("node2").capabilities.remove("CAP_SYS_RESOURCE");
+    world.facts("node2").account.noise = vec!["\u{1b}[31mWelcome\u{1b}[0m ".repeat(20)];
+    let text = render(&world.check());
+    for line in text.lines() {
+        assert!(line.chars().count() <= 100 && !line.ends_with(' ') && !line.contains('\u{1b}'), "{line:?}");
+    }
+    for expected in [
+        "ok     kernel.version                node1           6.1.0-25-amd64",
+        "FAIL   resources.control-plane-memorynode1           3072 MiB, at least 3600",
+        "STRICT leftovers.etcd                node1           /var/lib/etcd has 1 entries",
+        "       fix: save what is in it, and move it away",
+        "waived time.source                   node2           chronyd.service: none of 10.0.0.5, 10.0.0.6",
+        "       because: there is no time server on this ship",
+        "plan   kernel.oom-score              node2           no CAP_SYS_RESOURCE",
+        "       ferry: sets restrict_oom_score_adj = true in containerd",
+        "ok     identity.systemd              node1",
+        "2 failed, of which 1 strict",
+        "not ready: the strict failures have to be cured",
+    ] {
+        assert!(text.contains(expected), "{expected}\n{text}");
+    }
+    let swap = text.lines().find(|line| line.contains("resources.swap")).unwrap();
+    assert_eq!(swap, "ok     resources.swap                all             no swap");
+}
+
+#[test]
+fn findings_are_stored_and_read_again() {
+    let findings = World::healthy().check();
+    let text = serde_json::to_string(&findings).unwrap();
+    assert_eq!(serde_json::from_str::<Findings>(&text).unwrap(), findings);
+    assert!(text.contains(r#"{"check":"kernel.version","title":"the kernel is 4.19 or newer","severity":"fail","host":"node1","outcome":{"result":"passed","evidence":"6.1.0-25-amd64"}}"#), "{text}");
+}
+
+#[test]
+fn limits_are_of_checks_that_say_their_unit() {
+    for check in CHECKS {
+        assert!(check.limit.is_none_or(|limit| limit.value > 0.0 && !limit.unit.is_empty()), "{}", check.id);
+        assert!(
+            check.severity == Severity::Strict || check.severity == Severity::Fail || check.severity == Severity::Warn
+        );
+    }
+}
+
+/// The table in the documentation is the registry. `FERRY_WRITE_DOCS=1` writes it anew.
+#[test]
+fn the_documentation_lists_every_check() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/preflight.md");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let (begin, end) = ("<!-- checks: made from the registry -->\n", "<!-- end of checks -->\n");
+    let (head, rest) = text.split_once(begin).expect("the beginning of the table");
+    let (table, tail) = rest.split_once(end).expect("the end of the table");
+    if std::env::var_os("FERRY_WRITE_DOCS").is_some() {
+        std::fs::write(&path, format!("{head}{begin}{}{end}{tail}", document())).unwrap();
+        return;
+    }
+    assert!(table == document(), "docs/preflight.md is out of date: run this test with FERRY_WRITE_DOCS=1");
+}

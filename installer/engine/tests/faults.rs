@@ -1,0 +1,312 @@
+//! The SSH layer against hosts that do wrong: each fault is one that real hosts have, and each test names the trap.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use ferry_engine::host::fake::{Answer, FakeHost, Nature, Questions};
+use ferry_engine::host::known::KnownKeys;
+use ferry_engine::host::ssh::{self, Settings, SshHost, Trace};
+use ferry_engine::host::{Command, Host, HostError, HostErrorKind, Output, Secret, SecretStore, Stdin};
+use futures_util::future::join_all;
+
+const PASSWORD: &str = "planted-password";
+
+fn settings(folder: &tempfile::TempDir) -> Settings {
+    let ask = Arc::new(|_: &str| Some(Secret::new(PASSWORD)));
+    let redactor = ferry_engine::host::Redactor::default();
+    let secrets = Arc::new(SecretStore::new(folder.path(), ask, redactor.clone()));
+    let mut settings = Settings::new(folder.path(), secrets, KnownKeys::new(folder.path().join("known")));
+    settings.redactor = redactor;
+    settings.first_sight = Arc::new(ssh::Answer::Accept);
+    settings.patience = Duration::from_secs(5);
+    settings
+}
+
+async fn start(nature: Nature) -> (FakeHost, tempfile::TempDir) {
+    (FakeHost::start(nature).await.unwrap(), tempfile::tempdir().unwrap())
+}
+
+async fn connect(fake: &FakeHost, settings: &Settings) -> Result<SshHost, HostError> {
+    ssh::connect(&fake.site_host("node-1"), settings).await
+}
+
+fn answers(answer: impl Fn(&str) -> Answer + Send + Sync + 'static) -> Nature {
+    Nature { handler: Arc::new(move |asked| answer(&asked.script)), ..Nature::default() }
+}
+
+#[tokio::test]
+async fn a_fake_host_really_runs_commands() {
+    let (fake, folder) = start(Nature { noise: "Welcome!\n".into(), ..Nature::default() }).await;
+    let host = connect(&fake, &settings(&folder)).await.unwrap();
+    let script = "pwd; cat; printf '\\377' >&2; exit 3";
+    let output = host.run(&Command::new(script).reading(Stdin::Text("in".into()))).await.unwrap();
+    assert_eq!((output.status, output.stderr.as_slice()), (3, b"\xff".as_slice()));
+    assert_eq!(output.text(), format!("{}\nin", fake.folder().display()));
+    assert_eq!(fake.asked()[0].script, script, "what ran is what was given");
+    let output = host.run(&Command::new("kill -TERM $$")).await.unwrap();
+    assert_eq!(output.status, 143);
+}
+
+#[tokio::test]
+async fn trap_status_and_eof_come_in_any_order() {
+    let output = Output { status: 5, stdout: vec![b'x'; 1_000_000], stderr: b"e".to_vec() };
+    let expected = output.clone();
+    let (fake, folder) = start(answers(move |_| Answer::Backwards(output.clone()))).await;
+    let host = connect(&fake, &settings(&folder)).await.unwrap();
+    for _ in 0..20 {
+        assert_eq!(host.run(&Command::new("x")).await.unwrap(), expected);
+    }
+}
+
+#[tokio::test]
+async fn trap_a_missing_status_is_no_success() {
+    let (fake, folder) = start(answers(|_| Answer::NoStatus)).await;
+    let host = connect(&fake, &settings(&folder)).await.unwrap();
+    let error = host.run(&Command::new("x")).await.unwrap_err();
+    assert!(matches!(error.kind, HostErrorKind::Lost(_)), "{error}");
+}
+
+#[tokio::test]
+async fn a_connection_that_breaks_fails_its_call_and_is_made_anew_by_the_next() {
+    let nature = answers(|script| if script == "break" { Answer::Break(b"half".to_vec()) } else { Answer::text("ok") });
+    let (fake, folder) = start(nature).await;
+    let host = connect(&fake, &settings(&folder)).await.unwrap();
+    for _ in 0..3 {
+        let error = host.run(&Command::new("break")).await.unwrap_err();
+        assert!(matches!(error.kind, HostErrorKind::Lost(_)) && error.is_absence(), "{error}");
+        assert_eq!(host.run(&Command::new("x")).await.unwrap().text(), "ok");
+        fake.cut();
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        assert_eq!(host.run(&Command::new("x")).await.unwrap().text(), "ok", "lost while idle: nothing had begun");
+    }
+    fake.off();
+    let error = host.run(&Command::new("x")).await.unwrap_err();
+    assert!(error.is_absence(), "{error}");
+}
+
+#[tokio::test]
+async fn more_commands_than_the_host_has_sessions_queue() {
+    for max_sessions in [1, 3] {
+        let late =
+            |_: &str| Answer::Late(Duration::from_millis(20), Output { status: 0, stdout: vec![], stderr: vec![] });
+        let (fake, folder) = start(Nature { max_sessions, ..answers(late) }).await;
+        let host = connect(&fake, &settings(&folder)).await.unwrap();
+        let command = Command::new("x");
+        let outcomes = join_all((0..30).map(|_| host.run(&command))).await;
+        assert!(outcomes.iter().all(Result::is_ok), "{outcomes:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_command_that_prints_without_end_is_ended() {
+    let (fake, folder) = start(answers(|_| Answer::Flood)).await;
+    let mut settings = settings(&folder);
+    settings.output_limit = 1 << 20;
+    let host = connect(&fake, &settings).await.unwrap();
+    let error = host.run(&Command::new("yes")).await.unwrap_err();
+    assert!(matches!(error.kind, HostErrorKind::Flood { limit: 0x10_0000, .. }), "{error}");
+}
+
+#[tokio::test]
+async fn cancel_ends_what_is_under_way_and_refuses_what_comes() {
+    let (fake, folder) = start(Nature::default()).await;
+    let settings = settings(&folder);
+    let host = connect(&fake, &settings).await.unwrap();
+    let (command, cancel) = (Command::new("echo $$ > pid; sleep 1000"), settings.cancel.clone());
+    let pid = fake.folder().join("pid");
+    let stop = async {
+        while std::fs::read_to_string(&pid).unwrap_or_default().is_empty() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        cancel.cancel();
+    };
+    let (outcome, ()) = tokio::join!(host.run(&command), stop);
+    assert!(matches!(outcome.unwrap_err().kind, HostErrorKind::Cancelled));
+    let pid = std::fs::read_to_string(pid).unwrap();
+    assert!(!std::path::Path::new(&format!("/proc/{}", pid.trim())).exists(), "it is gone when the call returns");
+    assert!(matches!(host.run(&Command::new("x")).await.unwrap_err().kind, HostErrorKind::Cancelled));
+}
+
+#[tokio::test]
+async fn a_shell_that_runs_nothing_is_named() {
+    let (fake, folder) = start(answers(|_| Answer::Refuse("This account is currently not available.\n".into()))).await;
+    let host = connect(&fake, &settings(&folder)).await.unwrap();
+    let error = host.run(&Command::new("x")).await.unwrap_err();
+    assert!(
+        matches!(error.kind, HostErrorKind::Login { .. }) && error.to_string().contains("not available"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn trap_keyboard_interactive_asks_without_end() {
+    for (questions, works) in [(Questions::Never, true), (Questions::Once, true), (Questions::Endless, false)] {
+        let (fake, folder) = start(Nature { password: Some(PASSWORD.into()), questions, ..Nature::default() }).await;
+        let outcome = connect(&fake, &settings(&folder)).await;
+        assert_eq!(outcome.is_ok(), works, "{questions:?}");
+        assert_eq!(fake.logins(), 1, "a password is offered once");
+        if let Err(error) = outcome {
+            assert!(matches!(error.kind, HostErrorKind::Login { .. }), "{error}");
+            assert!(error.to_string().contains("asked again"), "{error}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_refused_password_is_not_offered_again() {
+    let (fake, folder) = start(Nature { password: Some("another".into()), ..Nature::default() }).await;
+    let host = SshHost::idle(&fake.site_host("node-1"), &settings(&folder));
+    let command = Command::new("x");
+    for outcome in join_all((0..5).map(|_| host.run(&command))).await {
+        let error = outcome.unwrap_err();
+        assert!(error.to_string().contains("password: refused"), "{error}");
+        assert!(!error.to_string().contains(PASSWORD));
+    }
+    assert_eq!(fake.logins(), 1);
+}
+
+fn is_key_error(outcome: Result<SshHost, HostError>, origin: &str) {
+    let error = outcome.err().expect("refused");
+    assert!(matches!(error.kind, HostErrorKind::HostKey { .. }), "{error}");
+    assert!(error.to_string().contains(origin), "{error}");
+}
+
+#[tokio::test]
+async fn host_keys_are_pinned_recorded_or_accepted_at_first_sight() {
+    let (fake, folder) = start(Nature { keys: vec!["ssh-ed25519", "ecdsa-sha2-nistp256"], ..Nature::default() }).await;
+    let mut settings = settings(&folder);
+    settings.first_sight = Arc::new(ssh::Answer::Refuse);
+    is_key_error(connect(&fake, &settings).await, "not accepted");
+    assert_eq!(settings.known.get("node-1").unwrap(), None);
+    // A pin names no algorithm: the host has the pinned key, but shows another first.
+    for print in fake.fingerprints() {
+        let mut host = fake.site_host("node-1");
+        host.way[0].host_key = Some(print.clone());
+        ssh::connect(&host, &settings).await.unwrap();
+    }
+    let mut host = fake.site_host("node-1");
+    host.way[0].host_key = Some("SHA256:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA".into());
+    is_key_error(ssh::connect(&host, &settings).await, "pinned in the site file");
+    settings.first_sight = Arc::new(ssh::Answer::Accept);
+    connect(&fake, &settings).await.unwrap();
+    assert_eq!(settings.known.get("node-1").unwrap().unwrap().algorithm, "ssh-ed25519");
+    settings.first_sight = Arc::new(ssh::Answer::Refuse);
+    connect(&fake, &settings).await.unwrap();
+}
+
+#[tokio::test]
+async fn trap_another_algorithm_is_no_first_sight() {
+    let (fake, folder) = start(Nature::default()).await;
+    let settings = settings(&folder);
+    let host = connect(&fake, &settings).await.unwrap();
+    let port = fake.port();
+    drop(fake);
+    // The same name, another machine: it has only a key of an algorithm that was never seen from this host.
+    let other =
+        FakeHost::start_at(port, Nature { keys: vec!["ecdsa-sha2-nistp256"], ..Nature::default() }).await.unwrap();
+    is_key_error(connect(&other, &settings).await, "recorded in");
+    assert!(matches!(host.run(&Command::new("x")).await.unwrap_err().kind, HostErrorKind::HostKey { .. }));
+    drop(other);
+    // With both, the one that is recorded is asked for, so the change of the other does not hide it.
+    let both = Nature { keys: vec!["ecdsa-sha2-nistp256", "ssh-ed25519"], ..Nature::default() };
+    let other = FakeHost::start_at(port, both).await.unwrap();
+    is_key_error(connect(&other, &settings).await, "recorded in");
+}
+
+#[tokio::test]
+async fn the_recorded_algorithm_is_asked_for() {
+    let (fake, folder) = start(Nature { keys: vec!["ssh-ed25519", "ecdsa-sha2-nistp256"], ..Nature::default() }).await;
+    let settings = settings(&folder);
+    // Known by its second key; a client that prefers ed25519 would call it changed.
+    let key = fake.keys()[1].clone();
+    settings.known.put("node-1", key).unwrap();
+    connect(&fake, &settings).await.unwrap();
+}
+
+#[tokio::test]
+async fn bastions_pass_on_or_say_that_they_do_not() {
+    let (target, folder) = start(answers(|_| Answer::text("target"))).await;
+    let (first, second) =
+        (FakeHost::start(Nature::default()).await.unwrap(), FakeHost::start(Nature::default()).await.unwrap());
+    let mut host = target.site_host("node-1");
+    host.way = vec![first.jump("gate"), second.jump("inner"), target.jump("node-1")];
+    let over = ssh::connect(&host, &settings(&folder)).await.unwrap();
+    assert_eq!(over.run(&Command::new("x")).await.unwrap().text(), "target");
+    let echo = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut stream = over.dial("127.0.0.1", echo.local_addr().unwrap().port()).await.unwrap();
+    let (mut peer, _) = echo.accept().await.unwrap();
+    tokio::io::AsyncWriteExt::write_all(&mut stream, b"through").await.unwrap();
+    let mut heard = [0; 7];
+    tokio::io::AsyncReadExt::read_exact(&mut peer, &mut heard).await.unwrap();
+    assert_eq!(&heard, b"through");
+    drop(echo);
+    first.cut();
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert_eq!(over.run(&Command::new("x")).await.unwrap().text(), "target", "the whole chain is made anew");
+
+    let closed = FakeHost::start(Nature { forwards: false, ..Nature::default() }).await.unwrap();
+    host.way = vec![closed.jump("shut"), target.jump("node-1")];
+    let error = ssh::connect(&host, &settings(&folder)).await.err().unwrap();
+    assert!(error.to_string().contains("AllowTcpForwarding") && error.to_string().contains("shut"), "{error}");
+    target.off();
+    host.way = vec![second.jump("inner"), target.jump("node-1")];
+    let error = ssh::connect(&host, &settings(&folder)).await.err().unwrap();
+    assert!(error.is_absence() && error.to_string().contains("inner can't connect"), "{error}");
+}
+
+#[tokio::test]
+async fn a_server_that_says_nothing_is_not_waited_for() {
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (fake, folder) = start(Nature::default()).await;
+    let mut settings = settings(&folder);
+    settings.patience = Duration::from_millis(300);
+    let mut host = fake.site_host("node-1");
+    host.way[0].port = silent.local_addr().unwrap().port();
+    let error = ssh::connect(&host, &settings).await.err().unwrap();
+    assert!(error.is_absence() && error.to_string().contains("no answer in the SSH handshake"), "{error}");
+}
+
+#[derive(Default)]
+struct Written(Mutex<Vec<String>>);
+
+impl Trace for Written {
+    fn began(&self, host: &str, command: &Command) -> u64 {
+        let mut lines = self.0.lock().unwrap();
+        lines.push(format!("{host} {command:?}"));
+        lines.len() as u64
+    }
+    fn ended(&self, id: u64, outcome: &Result<Output, HostError>, _: Duration) {
+        self.0.lock().unwrap().push(format!("{id} {outcome:?}"));
+    }
+}
+
+#[tokio::test]
+async fn every_command_is_traced_and_no_secret_is() {
+    let (fake, folder) = start(Nature { password: Some(PASSWORD.into()), ..Nature::default() }).await;
+    let (written, mut settings) = (Arc::new(Written::default()), settings(&folder));
+    settings.trace = written.clone();
+    let host = connect(&fake, &settings).await.unwrap();
+    let command = Command::new("cat > secret").reading(Stdin::Secret(Secret::new(PASSWORD)));
+    host.run(&command).await.unwrap();
+    assert_eq!(std::fs::read_to_string(fake.folder().join("secret")).unwrap(), PASSWORD);
+    let lines = written.0.lock().unwrap().join("\n");
+    assert!(lines.contains("cat > secret") && lines.contains("1 Ok"), "{lines}");
+    assert!(!lines.contains(PASSWORD), "{lines}");
+    assert_eq!(settings.redactor.redact(PASSWORD), "«secret»", "the redactor knows it");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_hosts_fit_into_one_process() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = settings(&folder);
+    let fakes = join_all((0..100).map(|_| FakeHost::start(answers(|_| Answer::text("ok"))))).await;
+    let work = fakes.iter().enumerate().map(|(index, fake)| {
+        let settings = settings.clone();
+        async move {
+            let host = fake.as_ref().unwrap().site_host(&format!("node-{index}"));
+            ssh::connect(&host, &settings).await?.run(&Command::new("x")).await
+        }
+    });
+    let outcomes = join_all(work).await;
+    assert!(outcomes.iter().all(|outcome| outcome.as_ref().is_ok_and(|output| output.text() == "ok")));
+}
