@@ -20,6 +20,12 @@ done < /ferry-vm/sysctl
 for group in vm fs kernel debug; do
     mount --bind "/run/ferry-vm/sysctl/$group" "/proc/sys/$group"
 done
+# The sysfs that is here was mounted from the machine's network namespace and shows its interfaces: show the host's.
+mkdir -p /run/ferry-vm/sys
+mount -t sysfs -o nosuid,nodev,noexec sysfs /run/ferry-vm/sys
+for interfaces in class/net devices/virtual/net; do
+    mount --bind "/run/ferry-vm/sys/$interfaces" "/sys/$interfaces"
+done
 mount --bind /dev/null /proc/sysrq-trigger
 mount --make-rshared /
 [ -e /dev/fuse ] || mknod /dev/fuse c 10 229

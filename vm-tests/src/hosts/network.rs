@@ -61,9 +61,11 @@ pub(super) fn host_up(lab: &Lab, host: &HostPlace) -> Result<(), Error> {
     host_down(lab, host)?;
     let (name, link) = (host.namespace.as_str(), host.link.as_str());
     ip(["netns", "add", name])?;
-    // As on a wire; what a kernel gives by itself differs.
-    let (near, far) = (["-n", lab.name(), "link", "add", link, "mtu", "1500", "type", "veth", "peer"], ["name", "eth0"]);
-    Program::new("ip").args(near).args(far).args(["mtu", "1500", "netns", name]).run()?;
+    // The MTU of a wire (what a kernel gives by itself differs), and the same card after each power cut: the others
+    // remember it.
+    let near = ["-n", lab.name(), "link", "add", link, "mtu", "1500", "type", "veth", "peer", "name", "eth0"];
+    let card = format!("02:fe:0a:4d:00:{:02x}", 10 + host.number);
+    Program::new("ip").args(near).args(["mtu", "1500", "address", &card, "netns", name]).run()?;
     ip(["-n", lab.name(), "link", "set", link, "master", BRIDGE, "up"])?;
     ip(["-n", name, "link", "set", "lo", "up"])?;
     ip(["-n", name, "addr", "add", &format!("{}/24", host.address), "brd", "+", "dev", "eth0"])?;

@@ -96,13 +96,14 @@ impl Fault {
                      echo 'session required pam_env.so readenv=1 envfile=/etc/default/locale' >> /etc/pam.d/sshd",
                     word(0)
                 ),
-            ),
+            )
+            .also("rm -f /etc/default/locale"),
             "port-taken" => {
                 let unit = format!("ferry-fault-{}-{}", word(0), word(1));
                 let listen = if word(0) == "udp" { "UDP-RECV" } else { "TCP-LISTEN" };
                 let options = if word(0) == "udp" { "" } else { ",fork,reuseaddr" };
                 inside(
-                    format!("systemd-run -q --unit={unit} socat {listen}:{}{options} OPEN:/dev/null,append", word(1)),
+                    format!("systemd-run -q --unit={unit} socat -u {listen}:{}{options} OPEN:/dev/null", word(1)),
                     format!("systemctl stop {unit} 2>/dev/null; true"),
                 )
             }
@@ -204,8 +205,13 @@ impl Fault {
             inside(format!("{{ {make}; }} > {fake} && mount --bind {fake} {path}"), format!("umount {path}; true"))
         };
         match self.name {
-            "hostname" => instead("/etc/hostname", &format!("echo {0} > /etc/hostname; hostname {0}", word(0)))
-                .also("hostname \"$(cat /etc/hostname)\""),
+            "hostname" => {
+                // hostname(1) refuses names that a kernel takes.
+                let call = |name: &str| format!("python3 -c 'import socket; socket.sethostname({name})'");
+                let set = call(&format!("\"{}\"", word(0)));
+                instead("/etc/hostname", &format!("echo {} > /etc/hostname; {set}", word(0)))
+                    .also(&call("open(\"/etc/hostname\").read().strip()"))
+            }
             "same-machine-id" => instead("/etc/machine-id", "echo 0123456789abcdef0123456789abcdef > /etc/machine-id"),
             "no-resolv-conf" => instead("/etc/resolv.conf", "rm /etc/resolv.conf"),
             "nameserver" => instead("/etc/resolv.conf", &format!("echo nameserver {} > /etc/resolv.conf", word(0))),

@@ -35,7 +35,7 @@ const TRIES: [(&str, Look, &str, &str); 34] = [
     ("link-down", FromFirst, PING, "lost"),
     ("slow-link 1mbit", Inside, "tc qdisc show dev eth0 | cut -d' ' -f2", "tbf"),
     ("lossy-link 100", FromFirst, PING, "lost"),
-    ("mtu 1400", Inside, "cat /sys/class/net/eth0/mtu", "1400"),
+    ("mtu 1400", Inside, "cat /sys/class/net/eth0/mtu; ip -o link show eth0 | grep -o 'mtu [0-9]*'", "1400\nmtu 1400"),
     ("bastion", FromThird, SSHD, "lost"),
     ("firewall tcp 22", FromFirst, SSHD, "lost"),
     ("no-default-route", Inside, "ip route show default | wc -l", "0"),
