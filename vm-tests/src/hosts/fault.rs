@@ -103,7 +103,7 @@ impl Fault {
         let plain =
             |word: &String| !word.is_empty() && word.chars().all(|c| c.is_ascii_alphanumeric() || "._/:-".contains(c));
         if words.len() != wanted.len() || !words.iter().all(plain) {
-            return Err(Error::Asked(format!("{name} wants {:?}, not {words:?}", wanted)));
+            return Err(Error::Asked(format!("{name} wants {wanted:?}, not {words:?}")));
         }
         Ok(Self { name, words })
     }

@@ -62,10 +62,10 @@ fn links(archive: &mut Archive, tree: &Path) -> Result<(), Error> {
         let path = format!("usr/sbin/{name}");
         let Ok(target) = fs::read_link(tree.join(&path)) else { continue };
         archive.link(&path, &target.to_string_lossy())?;
-        if let Some(alternative) = target.to_string_lossy().strip_prefix('/') {
-            if let Ok(target) = fs::read_link(tree.join(alternative)) {
-                archive.link(alternative, &target.to_string_lossy())?;
-            }
+        if let Some(alternative) = target.to_string_lossy().strip_prefix('/')
+            && let Ok(target) = fs::read_link(tree.join(alternative))
+        {
+            archive.link(alternative, &target.to_string_lossy())?;
         }
     }
     Ok(())
