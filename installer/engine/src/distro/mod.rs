@@ -40,8 +40,20 @@ pub const RELEASES: [(&str, &[&str]); 15] = [
 
 /// Words of os-release that tell an rpm system.
 const RPM_LIKE: [&str; 14] = [
-    "rhel", "fedora", "centos", "rocky", "almalinux", "ol", "openeuler", "kylin", "anolis", "alinux", "tencentos",
-    "bclinux", "suse", "opensuse",
+    "rhel",
+    "fedora",
+    "centos",
+    "rocky",
+    "almalinux",
+    "ol",
+    "openeuler",
+    "kylin",
+    "anolis",
+    "alinux",
+    "tencentos",
+    "bclinux",
+    "suse",
+    "opensuse",
 ];
 
 /// The family of a system.
@@ -80,7 +92,9 @@ mod tests {
         assert_eq!(family(&os("linuxmint", "21", "ubuntu debian")), Family::Debian);
         assert_eq!(family(&os("openeuler", "22.03", "")), Family::RedHat);
         assert_eq!(family(&os("arch", "", "")), Family::Other);
-        for (id, version) in [("debian", "12"), ("ubuntu", "22.04"), ("rhel", "9.4"), ("kylin", "V10"), ("fedora", "42")] {
+        for (id, version) in
+            [("debian", "12"), ("ubuntu", "22.04"), ("rhel", "9.4"), ("kylin", "V10"), ("fedora", "42")]
+        {
             assert!(is_supported(&os(id, version, "")), "{id} {version}");
         }
         for (id, version) in [("debian", "9"), ("debian", "120"), ("ubuntu", "22.10"), ("arch", ""), ("rhel", "7.9")] {

@@ -6,8 +6,19 @@ use crate::distro::{family, packages_of};
 
 /// kubeadm's mandatory ones, and what ferry itself calls.
 const REQUIRED: [&str; 13] = [
-    "ip", "iptables", "mount", "umount", "nsenter", "modprobe", "sysctl", "sha256sum", "flock", "systemctl", "tar",
-    "stat", "sync",
+    "ip",
+    "iptables",
+    "mount",
+    "umount",
+    "nsenter",
+    "modprobe",
+    "sysctl",
+    "sha256sum",
+    "flock",
+    "systemctl",
+    "tar",
+    "stat",
+    "sync",
 ];
 
 /// kubeadm warns without them.

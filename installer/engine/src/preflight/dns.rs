@@ -78,7 +78,8 @@ fn own_names(on: &OnHost<'_>) -> Seen {
         return Seen::skipped("ferry has worked here: the lines are its own");
     }
     let site = on.site();
-    let mut wanted: Vec<(&str, Vec<std::net::IpAddr>)> = site.hosts.iter().map(|h| (h.name.as_str(), vec![h.internal])).collect();
+    let mut wanted: Vec<(&str, Vec<std::net::IpAddr>)> =
+        site.hosts.iter().map(|h| (h.name.as_str(), vec![h.internal])).collect();
     wanted.push((&site.registry.name, site.with(Role::Registry).map(|host| host.internal).collect()));
     if site.endpoint.kind == EndpointKind::Direct {
         wanted.push((&site.endpoint.name, site.with(Role::ControlPlane).map(|host| host.internal).collect()));

@@ -127,7 +127,8 @@ fn resolves(on: &OnHost<'_>) -> Seen {
         return Seen::good(format!("{} is {}", on.facts.identity.hostname, on.host.internal));
     }
     let list: Vec<String> = found.iter().map(ToString::to_string).collect();
-    let evidence = if list.is_empty() { "it does not resolve".to_owned() } else { format!("it is {}", list.join(", ")) };
+    let evidence =
+        if list.is_empty() { "it does not resolve".to_owned() } else { format!("it is {}", list.join(", ")) };
     Seen::planned(evidence, "adds all hosts to /etc/hosts")
 }
 
@@ -199,10 +200,7 @@ fn unique(whole: &Whole<'_>, values: impl Fn(&Facts) -> Vec<String>) -> Seen {
 fn is_valid(name: &str) -> bool {
     let label = |label: &str| {
         let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-        (1..=63).contains(&label.len())
-            && label.chars().all(inner)
-            && !label.starts_with('-')
-            && !label.ends_with('-')
+        (1..=63).contains(&label.len()) && label.chars().all(inner) && !label.starts_with('-') && !label.ends_with('-')
     };
     name.len() <= 63 && name.split('.').all(label)
 }

@@ -210,8 +210,15 @@ pub(super) const CAPABILITIES: Check = Check {
     limit: None,
     fix: "run on a real or virtual machine, or give the container that this is these capabilities",
     run: Run::Host(|on| {
-        let wanted =
-            ["CAP_SYS_ADMIN", "CAP_NET_ADMIN", "CAP_NET_RAW", "CAP_SYS_CHROOT", "CAP_MKNOD", "CAP_SETUID", "CAP_SYS_PTRACE"];
+        let wanted = [
+            "CAP_SYS_ADMIN",
+            "CAP_NET_ADMIN",
+            "CAP_NET_RAW",
+            "CAP_SYS_CHROOT",
+            "CAP_MKNOD",
+            "CAP_SETUID",
+            "CAP_SYS_PTRACE",
+        ];
         lacking(&wanted, |name| on.facts.capabilities.contains(name))
     }),
 };

@@ -22,7 +22,8 @@ pub(super) const FREE: Check = Check {
         let taken: Vec<String> = wanted
             .iter()
             .filter_map(|(protocol, port, what)| {
-                let found = on.facts.sockets.iter().find(|socket| (socket.protocol, socket.port) == (*protocol, *port))?;
+                let found =
+                    on.facts.sockets.iter().find(|socket| (socket.protocol, socket.port) == (*protocol, *port))?;
                 let by = if found.process.is_empty() { "something" } else { &found.process };
                 Some(format!("{by} listens on {port}/{} ({what})", name(*protocol)))
             })

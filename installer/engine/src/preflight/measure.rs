@@ -71,7 +71,9 @@ pub async fn measure(
         measurements.hosts.insert(name, one);
     }
     measurements.dialled = matrix(site, &placed, &mut measurements.hosts, &token).await;
-    for problem in join_all(placed.values().map(|(entry, _, probe)| async { (&entry.name, probe.remove().await) })).await {
+    for problem in
+        join_all(placed.values().map(|(entry, _, probe)| async { (&entry.name, probe.remove().await) })).await
+    {
         if let (name, Err(why)) = problem {
             measurements.hosts.entry(name.clone()).or_default().problems.push(why);
         }
@@ -149,13 +151,7 @@ async fn matrix(
 
 /// One host's dials: a question alone to every port, then as much as the MTU allows in one datagram, and many full TCP
 /// segments. Linux forbids fragments of such datagrams by itself, so a smaller MTU on the way loses them.
-async fn rounds(
-    site: &Site,
-    probe: &Probe<'_>,
-    mine: &[&Dial],
-    mtu: u32,
-    token: &str,
-) -> (Vec<Dialled>, Vec<String>) {
+async fn rounds(site: &Site, probe: &Probe<'_>, mine: &[&Dial], mtu: u32, token: &str) -> (Vec<Dialled>, Vec<String>) {
     let (mut found, mut problems) = (Vec::new(), Vec::new());
     let address = |dial: &Dial| site.host(&dial.to).map(|host| host.internal);
     let six = mine.iter().filter_map(|dial| address(dial)).any(|address| address.is_ipv6());

@@ -50,7 +50,8 @@ pub(super) const RANGES: Check = Check {
             }
             for (device, interface) in &on.facts.network.interfaces {
                 let ours = on.is_ours() && is_pod_link(device);
-                for (address, _) in interface.addresses.iter().filter(|(address, _)| range.contains(*address) && !ours) {
+                for (address, _) in interface.addresses.iter().filter(|(address, _)| range.contains(*address) && !ours)
+                {
                     found.push(format!("{what} {range} and the address {address} on {device}"));
                 }
             }
@@ -117,7 +118,10 @@ fn interface(on: &OnHost<'_>) -> Seen {
     if candidates.len() <= 1 {
         return Seen::good(holder);
     }
-    Seen::planned(format!("{} have addresses", candidates.join(", ")), format!("pins {holder}, which has the internal address"))
+    Seen::planned(
+        format!("{} have addresses", candidates.join(", ")),
+        format!("pins {holder}, which has the internal address"),
+    )
 }
 
 /// Routes between hosts without encapsulation need one network.
@@ -238,7 +242,8 @@ fn virtual_address(whole: &Whole<'_>) -> Seen {
 
 fn reaches(facts: &Facts, address: std::net::IpAddr) -> bool {
     let all = facts.network.interfaces.values().flat_map(|interface| &interface.addresses);
-    all.into_iter().any(|(own, prefix)| own.is_ipv4() == address.is_ipv4() && Cidr::holding(*own, *prefix).contains(address))
+    all.into_iter()
+        .any(|(own, prefix)| own.is_ipv4() == address.is_ipv4() && Cidr::holding(*own, *prefix).contains(address))
 }
 
 /// Real listeners on the real ports: a firewall that drops, a switch that filters, a wrong VLAN all show here.

@@ -43,7 +43,8 @@ fn near(id: &str) -> String {
         .collect();
     found.sort_unstable();
     let alike: Vec<&str> = found.iter().filter(|(far, _)| *far <= 3).map(|(_, id)| *id).take(3).collect();
-    let same_topic = || CHECKS.iter().map(|check| check.id).filter(|one| one.split('.').next() == Some(topic)).collect();
+    let same_topic =
+        || CHECKS.iter().map(|check| check.id).filter(|one| one.split('.').next() == Some(topic)).collect();
     let list: Vec<&str> = if alike.is_empty() { same_topic() } else { alike };
     if list.is_empty() { String::new() } else { format!("; did you mean {}?", list.join(", ")) }
 }

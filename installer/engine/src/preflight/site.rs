@@ -14,8 +14,7 @@ pub(super) const AVAILABILITY: Check = Check {
     limit: None,
     fix: "use one or three hosts for control-plane and etcd, not two",
     run: Run::Site(|whole| {
-        let (masters, members) =
-            (whole.site.with(Role::ControlPlane).count(), whole.site.with(Role::Etcd).count());
+        let (masters, members) = (whole.site.with(Role::ControlPlane).count(), whole.site.with(Role::Etcd).count());
         let evidence = format!("{masters} control-plane, {members} etcd");
         Seen::judge(masters != 2 && (masters < 3 || members >= 3), evidence)
     }),

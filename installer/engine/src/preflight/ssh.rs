@@ -14,8 +14,13 @@ pub(super) const REACH: Check = Check {
     limit: None,
     fix: "see the error of the connection; `ssh -v` to the same address shows more",
     run: Run::Site(|whole| {
-        let silent: Vec<&str> =
-            whole.site.hosts.iter().map(|host| host.name.as_str()).filter(|name| !whole.facts.contains_key(*name)).collect();
+        let silent: Vec<&str> = whole
+            .site
+            .hosts
+            .iter()
+            .map(|host| host.name.as_str())
+            .filter(|name| !whole.facts.contains_key(*name))
+            .collect();
         if silent.is_empty() {
             return Seen::good(format!("{} hosts", whole.site.hosts.len()));
         }

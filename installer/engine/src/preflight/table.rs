@@ -8,7 +8,7 @@ use super::{CHECKS, Finding, Findings, Outcome, Scope, Severity, Verdict};
 const WIDTH: usize = 100;
 /// Columns before the evidence: sign, id, hosts.
 const SIGN: usize = 7;
-const ID: usize = 30;
+const ID: usize = 31;
 const HOSTS: usize = 16;
 
 /// One line a check and distinct result, what fixes a failure below it, and the counts. Hosts with the same result share
@@ -125,7 +125,9 @@ fn wrapped(text: &mut String, head: &str, indent: usize, body: &str) {
 /// The registry as a table in Markdown, for the documentation.
 #[must_use]
 pub fn document() -> String {
-    let mut text = String::from("| id | severity | of each | what is to be so | limit | what fixes it |\n|---|---|---|---|---|---|\n");
+    let mut text = String::from(
+        "| id | severity | of each | what is to be so | limit | what fixes it |\n|---|---|---|---|---|---|\n",
+    );
     for check in CHECKS {
         let severity = match check.severity {
             Severity::Strict => "strict",

@@ -121,7 +121,10 @@ pub(super) const LOCAL_STRATUM: Check = Check {
         if own.is_empty() {
             return Seen::good("none does");
         }
-        Seen::judge(own.len() == 1 && hosts > 1, format!("{} of {hosts} follow themselves: {}", own.len(), own.join(", ")))
+        Seen::judge(
+            own.len() == 1 && hosts > 1,
+            format!("{} of {hosts} follow themselves: {}", own.len(), own.join(", ")),
+        )
     }),
 };
 

@@ -97,22 +97,22 @@ fn the_table_fits_and_says_how_to_cure() {
         assert!(line.chars().count() <= 100 && !line.ends_with(' ') && !line.contains('\u{1b}'), "{line:?}");
     }
     for expected in [
-        "ok     kernel.version                node1           6.1.0-25-amd64",
-        "FAIL   resources.control-plane-memorynode1           3072 MiB, at least 3600",
-        "STRICT leftovers.etcd                node1           /var/lib/etcd has 1 entries",
+        "ok     kernel.version                 node1           6.1.0-25-amd64",
+        "FAIL   resources.control-plane-memory node1           3072 MiB, at least 3600",
+        "STRICT leftovers.etcd                 node1           /var/lib/etcd has 1 entries",
         "       fix: save what is in it, and move it away",
-        "waived time.source                   node2           chronyd.service: none of 10.0.0.5, 10.0.0.6",
+        "waived time.source                    node2           chronyd.service: none of 10.0.0.5, 10.0.0.6",
         "       because: there is no time server on this ship",
-        "plan   kernel.oom-score              node2           no CAP_SYS_RESOURCE",
+        "plan   kernel.oom-score               node2           no CAP_SYS_RESOURCE",
         "       ferry: sets restrict_oom_score_adj = true in containerd",
-        "ok     identity.systemd              node1",
+        "ok     identity.systemd               node1",
         "2 failed, of which 1 strict",
         "not ready: the strict failures have to be cured",
     ] {
         assert!(text.contains(expected), "{expected}\n{text}");
     }
     let swap = text.lines().find(|line| line.contains("resources.swap")).unwrap();
-    assert_eq!(swap, "ok     resources.swap                all             no swap");
+    assert_eq!(swap, "ok     resources.swap                 all             no swap");
 }
 
 #[test]
@@ -127,7 +127,9 @@ fn findings_are_stored_and_read_again() {
 fn limits_are_of_checks_that_say_their_unit() {
     for check in CHECKS {
         assert!(check.limit.is_none_or(|limit| limit.value > 0.0 && !limit.unit.is_empty()), "{}", check.id);
-        assert!(check.severity == Severity::Strict || check.severity == Severity::Fail || check.severity == Severity::Warn);
+        assert!(
+            check.severity == Severity::Strict || check.severity == Severity::Fail || check.severity == Severity::Warn
+        );
     }
 }
 

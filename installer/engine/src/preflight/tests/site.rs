@@ -74,9 +74,9 @@ impl World {
             (host.name.clone(), HostMeasurement { binds, fsync: Some(fsync), problems: Vec::new() })
         };
         let sizes = [0, 1472];
-        let dialled = dials(site).into_iter().flat_map(|dial| {
-            sizes.map(|bytes| Dialled { dial: dial.clone(), bytes, ms: Some(0.4), error: None })
-        });
+        let dialled = dials(site)
+            .into_iter()
+            .flat_map(|dial| sizes.map(|bytes| Dialled { dial: dial.clone(), bytes, ms: Some(0.4), error: None }));
         Measurements { hosts: site.hosts.iter().map(host).collect(), dialled: dialled.collect(), not_measured: None }
     }
 
