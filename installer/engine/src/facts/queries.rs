@@ -19,6 +19,12 @@ impl Facts {
         self.modules.get(name).is_some_and(|state| *state != ModuleState::Missing)
     }
 
+    /// Whether ferry has worked on this host before: its ledger lies there.
+    #[must_use]
+    pub fn has_ledger(&self) -> bool {
+        self.ferry.iter().any(|name| name == "ledger")
+    }
+
     /// Whether a program is there.
     #[must_use]
     pub fn has(&self, program: &str) -> bool {

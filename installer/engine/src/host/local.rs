@@ -9,7 +9,6 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
-use ferry_bundle_format::Digest;
 use ferry_bundle_format::digest::digest_reader;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -171,6 +170,8 @@ impl Host for LocalHost {
 mod tests {
     use std::sync::Arc;
     use std::time::Duration;
+
+    use ferry_bundle_format::Digest;
 
     use super::super::{Bytes, Secret};
     use super::*;

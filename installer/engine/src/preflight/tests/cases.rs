@@ -37,6 +37,7 @@ const HOST_ROUTES: &str = "network: {kind: host-routes}\n";
 const VIP: &str = "endpoint: {kind: vip, address: 10.0.0.100}\n";
 
 /// One row a check.
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn cases() -> Vec<Case> {
     vec![
         case("site.availability", |w| {

@@ -57,7 +57,7 @@ fn what_was_not_measured_never_passes() {
 fn what_ferry_has_started_itself_is_no_leftover() {
     let mut world = World::healthy();
     let facts = world.facts("node1");
-    facts.ferry = vec!["ledger.jsonl".into()];
+    facts.ferry = vec!["ledger".into()];
     facts.paths.get_mut("/var/lib/etcd").unwrap().entries = 1;
     facts.paths.get_mut("/etc/kubernetes").unwrap().entries = 3;
     facts.processes.insert("kubelet".into());
