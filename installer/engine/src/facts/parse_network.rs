@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::frame::Frame;
-use super::model::{Interface, Names, Network, Protocol, Route, Socket};
+use super::model_network::{Interface, Names, Network, Protocol, Route, Socket};
 use super::parse::words;
 use crate::site::Cidr;
 
@@ -68,7 +68,7 @@ struct Link<'a> {
 }
 
 /// A line of `ip -o link show`: `2: eth0@if5: <UP,…> mtu 1500 … state UP …\    link/ether 52:54:… brd …`.
-fn link<'a>(line: &'a str) -> Option<(&'a str, Link<'a>)> {
+fn link(line: &str) -> Option<(&str, Link<'_>)> {
     let fields: Vec<&str> = line.split_whitespace().collect();
     let name = fields.get(1)?.trim_end_matches(':').split('@').next()?;
     let after = |wanted: fn(&str) -> bool| {
