@@ -400,6 +400,8 @@ async fn a_connection_that_falls_silent_is_given_up() {
     let (fake, folder) = start(Nature::default()).await;
     let mut settings = settings(&folder);
     settings.keepalive = Duration::from_millis(100);
+    // Known already, so that there is one connection.
+    settings.known.put("node-1", fake.keys()[0].clone()).unwrap();
     let (port, still) = (fake.port(), tokio_util::sync::CancellationToken::new());
     let between = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let mut host = fake.site_host("node-1");
@@ -433,10 +435,9 @@ async fn the_users_known_hosts_are_believed_where_nothing_is_recorded() {
     settings.first_sight = Arc::new(ssh::Answer::Refuse);
     let path = folder.path().join("known_hosts");
     settings.known_hosts = Some(path.clone());
-    for (mine, works) in [(1, true), (0, true)] {
-        let key = &fake.keys()[mine];
+    for key in fake.keys() {
         std::fs::write(&path, format!("[127.0.0.1]:{} {} {}\n", fake.port(), key.algorithm, key.key)).unwrap();
-        assert_eq!(connect(&fake, &settings).await.is_ok(), works);
+        connect(&fake, &settings).await.unwrap();
     }
     let other = FakeHost::start(Nature::default()).await.unwrap();
     let key = &other.keys()[0];
