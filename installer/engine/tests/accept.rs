@@ -78,7 +78,8 @@ async fn run(site: &Site, host: Scripted, needs: &AcceptNeeds) -> (Verdicts, Vec
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("journal.jsonl");
     let journal = Journal::open(&path, Arc::new(Quiet), Redactor::default()).unwrap();
-    let hosts: BTreeMap<String, Arc<dyn Host>> = BTreeMap::from([("node1".to_owned(), Arc::new(host) as Arc<dyn Host>)]);
+    let hosts: BTreeMap<String, Arc<dyn Host>> =
+        BTreeMap::from([("node1".to_owned(), Arc::new(host) as Arc<dyn Host>)]);
     let verdicts = accept::run(site, &hosts, &journal, needs).await;
     (verdicts, journal::read(&path).unwrap().into_iter().map(|record| record.event).collect())
 }
@@ -97,10 +98,13 @@ async fn a_healthy_node_passes_every_check() {
     assert!(verdicts.well());
     assert_eq!(events.len(), verdicts.findings.len(), "every finding is written down");
     let ran = host.ran();
-    let deletes = ran.iter().filter(|script| script.contains("delete namespace ferry-accept --ignore-not-found")).count();
+    let deletes =
+        ran.iter().filter(|script| script.contains("delete namespace ferry-accept --ignore-not-found")).count();
     assert_eq!(deletes, 2, "what an earlier run left, and what this one made");
     let applied: String = ran.iter().filter(|script| script.contains("apply -f -")).cloned().collect();
-    assert!(applied.contains("\"runAsNonRoot\":true") && applied.contains("IfNotPresent") && applied.contains("@sha256:"));
+    assert!(
+        applied.contains("\"runAsNonRoot\":true") && applied.contains("IfNotPresent") && applied.contains("@sha256:")
+    );
     assert!(!ran.iter().any(|script| script.contains("ETCDCTL_API")), "etcdctl 3.6 complains about it");
 }
 
@@ -145,28 +149,91 @@ fn cases() -> Vec<Case> {
     let pods: &[&str] = &["get pods -A -o json"];
     vec![
         case("nodes.ready", "it is no node", nodes(&[("\"name\": \"node1\"", "\"name\": \"other\"")])),
-        case("nodes.ready", "DiskPressure is True", nodes(&[("\"status\": \"False\",\n      \"type\": \"DiskPressure\"", "\"status\": \"True\",\n      \"type\": \"DiskPressure\"")])),
+        case(
+            "nodes.ready",
+            "DiskPressure is True",
+            nodes(&[(
+                "\"status\": \"False\",\n      \"type\": \"DiskPressure\"",
+                "\"status\": \"True\",\n      \"type\": \"DiskPressure\"",
+            )]),
+        ),
         case("nodes.ready", "status 1", |_, host| host.fails(&["get nodes -o json"], "connection refused")),
-        case("nodes.versions", "the bundle has kubelet v1.34.4", nodes(&[("\"kubeletVersion\": \"v1.34.4\"", "\"kubeletVersion\": \"v1.33.1\"")])),
-        case("nodes.marks", "has the taint node.kubernetes.io/disk-pressure:NoSchedule", nodes(&[("\"spec\": {", "\"spec\": {\"taints\": [{\"key\": \"node.kubernetes.io/disk-pressure\", \"effect\": \"NoSchedule\"}],")])),
-        case("pods.ready", "not ready", altered("pods.json", pods, &[("\"phase\": \"Running\"", "\"phase\": \"Pending\""), ("\"status\": \"True\",\n      \"type\": \"Ready\"", "\"status\": \"False\",\n      \"type\": \"Ready\"")])),
-        case("pods.ready", "ended with 1", altered("pods.json", pods, &[("\"lastState\": {}", "\"lastState\": {\"terminated\": {\"exitCode\": 1, \"reason\": \"Error\", \"finishedAt\": \"2099-01-01T00:00:00Z\"}}"), ("\"restartCount\": 0", "\"restartCount\": 3")])),
-        case("api.ready", "[-]etcd failed", |_, host| host.says(&["/readyz?verbose"], "[+]ping ok\n[-]etcd failed: reason withheld\nreadyz check failed\n")),
-        case("api.endpoint", "does not lead to the site's authority", |_, host| host.serves(6443, Authority::new("stranger").server(&API, LATER, OK))),
+        case(
+            "nodes.versions",
+            "the bundle has kubelet v1.34.4",
+            nodes(&[("\"kubeletVersion\": \"v1.34.4\"", "\"kubeletVersion\": \"v1.33.1\"")]),
+        ),
+        case(
+            "nodes.marks",
+            "has the taint node.kubernetes.io/disk-pressure:NoSchedule",
+            nodes(&[(
+                "\"spec\": {",
+                "\"spec\": {\"taints\": [{\"key\": \"node.kubernetes.io/disk-pressure\", \"effect\": \"NoSchedule\"}],",
+            )]),
+        ),
+        case(
+            "pods.ready",
+            "not ready",
+            altered(
+                "pods.json",
+                pods,
+                &[
+                    ("\"phase\": \"Running\"", "\"phase\": \"Pending\""),
+                    (
+                        "\"status\": \"True\",\n      \"type\": \"Ready\"",
+                        "\"status\": \"False\",\n      \"type\": \"Ready\"",
+                    ),
+                ],
+            ),
+        ),
+        case(
+            "pods.ready",
+            "ended with 1",
+            altered(
+                "pods.json",
+                pods,
+                &[
+                    (
+                        "\"lastState\": {}",
+                        "\"lastState\": {\"terminated\": {\"exitCode\": 1, \"reason\": \"Error\", \"finishedAt\": \"2099-01-01T00:00:00Z\"}}",
+                    ),
+                    ("\"restartCount\": 0", "\"restartCount\": 3"),
+                ],
+            ),
+        ),
+        case("api.ready", "[-]etcd failed", |_, host| {
+            host.says(&["/readyz?verbose"], "[+]ping ok\n[-]etcd failed: reason withheld\nreadyz check failed\n")
+        }),
+        case("api.endpoint", "does not lead to the site's authority", |_, host| {
+            host.serves(6443, Authority::new("stranger").server(&API, LATER, OK))
+        }),
         case("api.endpoint", "refused", |_, host| host.closed(6443)),
         case("etcd.health", "context deadline exceeded", altered("etcd-health-ill.json", &["endpoint health"], &[])),
-        case("etcd.health", "follower", altered("etcd-status.json", &["endpoint status"], &[("\"leader\":2677674080080550774", "\"leader\":77")])),
-        case("etcd.alarms", "no space", |_, host| host.says(&["alarm list"], "{\"alarms\":[{\"memberID\":2677674080080550774,\"alarm\":1}]}")),
+        case(
+            "etcd.health",
+            "follower",
+            altered("etcd-status.json", &["endpoint status"], &[("\"leader\":2677674080080550774", "\"leader\":77")]),
+        ),
+        case("etcd.alarms", "no space", |_, host| {
+            host.says(&["alarm list"], "{\"alarms\":[{\"memberID\":2677674080080550774,\"alarm\":1}]}")
+        }),
         case("etcd.hash", "000000ff", |_, host| {
             let two = captured("etcd-hashkv.json").trim().trim_matches(['[', ']']).to_owned();
             let other = two.replace("241194081", "255");
             host.says(&["endpoint hashkv"], &format!("[{two},{other}]"))
         }),
         Case { site: "", ..case("etcd.fsync", "the limit is 10 ms", |_, host| host) },
-        Case { site: "", ..case("etcd.commit", "the limit is 25 ms", |_, host| {
-            let slow: String = captured("metrics.txt").lines().filter(|line| !line.contains("commit_duration_seconds_bucket")).map(|line| format!("{line}\n")).collect();
-            host.serves(2381, node::metrics(&format!("{slow}etcd_disk_backend_commit_duration_seconds_bucket{{le=\"0.064\"}} 0\netcd_disk_backend_commit_duration_seconds_bucket{{le=\"+Inf\"}} 9\n")))
-        }) },
+        Case {
+            site: "",
+            ..case("etcd.commit", "the limit is 25 ms", |_, host| {
+                let slow: String = captured("metrics.txt")
+                    .lines()
+                    .filter(|line| !line.contains("commit_duration_seconds_bucket"))
+                    .map(|line| format!("{line}\n"))
+                    .collect();
+                host.serves(2381, node::metrics(&format!("{slow}etcd_disk_backend_commit_duration_seconds_bucket{{le=\"0.064\"}} 0\netcd_disk_backend_commit_duration_seconds_bucket{{le=\"+Inf\"}} 9\n")))
+            })
+        },
         case("etcd.leader", "2 changes during these checks", |_, host| {
             let changes = std::sync::atomic::AtomicUsize::new(1);
             host.serves(2381, move || {
@@ -174,15 +241,46 @@ fn cases() -> Vec<Case> {
                 node::metrics(&format!("etcd_server_leader_changes_seen_total {count}\n"))()
             })
         }),
-        case("certificates.expiry", "at least 300 are wanted", |ward, host| host.serves(2380, ward.authorities.etcd.server(&["10.77.0.11"], 2020, OK))),
-        case("certificates.names", "does not stand for registry.lab.local", |ward, host| host.serves(5000, ward.authorities.registry.server(&["localhost"], LATER, OK))),
-        case("certificates.names", "does not lead to the site's authority", |ward, host| host.serves(2379, ward.authorities.cluster.server(&["10.77.0.11"], LATER, OK))),
+        case("certificates.expiry", "at least 300 are wanted", |ward, host| {
+            host.serves(2380, ward.authorities.etcd.server(&["10.77.0.11"], 2020, OK))
+        }),
+        case("certificates.names", "does not stand for registry.lab.local", |ward, host| {
+            host.serves(5000, ward.authorities.registry.server(&["localhost"], LATER, OK))
+        }),
+        case("certificates.names", "does not lead to the site's authority", |ward, host| {
+            host.serves(2379, ward.authorities.cluster.server(&["10.77.0.11"], LATER, OK))
+        }),
         case("clock.skew", "against this machine", |_, host| host.says(&["date +%s.%N"], "1000000000.000000000\n")),
         case("clock.source", "chrony no", |_, host| host.says(&["chronyc -n tracking"], "chrony no 7F7F0101\n")),
-        case("images.running", "docker.io/library/evil:1", altered("pods.json", pods, &[("\"image\": \"registry.k8s.io/coredns/coredns:v1.12.1\"", "\"image\": \"docker.io/library/evil:1\""), ("sha256:3022b7c2545f82b59de5c66211a027e18e1b41401f65881b425cba44449385b6", "sha256:0022b7c2545f82b59de5c66211a027e18e1b41401f65881b425cba44449385b6")])),
-        case("images.pinned", "not pinned", altered("images.txt", &["images ls"], &[("io.cri-containerd.pinned=pinned", "-")])),
-        case("registry.guarded", "nobody: 200", |ward, host| host.serves(5000, ward.authorities.registry.server(&["registry.lab.local"], LATER, OK))),
-        case("registry.pull", "can't be pulled: not found", |_, host| host.says(&["images ls"], &captured("images.txt")).says(&["images pull"], "not found")),
+        case(
+            "images.running",
+            "docker.io/library/evil:1",
+            altered(
+                "pods.json",
+                pods,
+                &[
+                    (
+                        "\"image\": \"registry.k8s.io/coredns/coredns:v1.12.1\"",
+                        "\"image\": \"docker.io/library/evil:1\"",
+                    ),
+                    (
+                        "sha256:3022b7c2545f82b59de5c66211a027e18e1b41401f65881b425cba44449385b6",
+                        "sha256:0022b7c2545f82b59de5c66211a027e18e1b41401f65881b425cba44449385b6",
+                    ),
+                ],
+            ),
+        ),
+        case(
+            "images.pinned",
+            "not pinned",
+            altered("images.txt", &["images ls"], &[("io.cri-containerd.pinned=pinned", "-")]),
+        ),
+        case("registry.guarded", "nobody: 200", |ward, host| {
+            host.serves(5000, ward.authorities.registry.server(&["registry.lab.local"], LATER, OK))
+        }),
+        case("registry.pull", "can't be pulled: not found", |_, host| {
+            host.says(&["images ls"], &captured("images.txt")).says(&["images pull"], "not found")
+        }),
         case("registry.pull", "content is still there", |_, host| host.fails(&["content ls"], "")),
         case("dns.cluster", "SERVFAIL", network(Ill::ClusterNames)),
         case("dns.site", "NXDOMAIN", network(Ill::SiteNames)),
@@ -193,10 +291,17 @@ fn cases() -> Vec<Case> {
         case("service.pods", "1 endpoints", network(Ill::OneEndpoint)),
         case("service.hosts", "unanswered", network(Ill::SomeRequests)),
         case("volume.data", "the claim is Pending", |_, host| host.says(&["get pvc -n ferry-accept"], "Pending")),
-        case("volume.data", "byte 7 differs", |_, host| host.says(&["get pod -n ferry-accept", "reader"], "Failed").says(&["logs -n ferry-accept", "reader"], "byte 7 differs")),
+        case("volume.data", "byte 7 differs", |_, host| {
+            host.says(&["get pod -n ferry-accept", "reader"], "Failed")
+                .says(&["logs -n ferry-accept", "reader"], "byte 7 differs")
+        }),
         case("backup.timer", "inactive", |_, host| host.says(&["systemctl is-active"], "inactive\ndisabled\n")),
-        case("backup.snapshot", "no snapshot lies in", |_, host| host.fails(&["etcdutl snapshot status"], "no snapshot lies in /var/backups/ferry/etcd")),
-        case("egress.none", "93.184.216.34", |_, host| host.says(&["nf_conntrack"], "-----\nipv4 2 tcp 6 9 SYN_SENT src=10.244.0.9 dst=93.184.216.34 sport=1 dport=443 [UNREPLIED] src=93.184.216.34 dst=10.77.0.11 sport=443 dport=1\n")),
+        case("backup.snapshot", "no snapshot lies in", |_, host| {
+            host.fails(&["etcdutl snapshot status"], "no snapshot lies in /var/backups/ferry/etcd")
+        }),
+        case("egress.none", "93.184.216.34", |_, host| {
+            host.says(&["nf_conntrack"], "-----\nipv4 2 tcp 6 9 SYN_SENT src=10.244.0.9 dst=93.184.216.34 sport=1 dport=443 [UNREPLIED] src=93.184.216.34 dst=10.77.0.11 sport=443 dport=1\n")
+        }),
     ]
 }
 
@@ -210,10 +315,20 @@ async fn every_check_fails_where_it_should() {
         let needs = AcceptNeeds { only: vec![case.check.into()], ..ward.needs.clone() };
         let (verdicts, _) = run(&site(case.site), (case.harm)(&ward, ward.healthy()), &needs).await;
         let failed: Vec<_> = verdicts.findings.iter().filter(|one| one.1.verdict == Verdict::Failed).collect();
-        assert!(!failed.is_empty() && !verdicts.well(), "{} does not see {:?}: {:#?}", case.check, case.says, verdicts.findings);
+        assert!(
+            !failed.is_empty() && !verdicts.well(),
+            "{} does not see {:?}: {:#?}",
+            case.check,
+            case.says,
+            verdicts.findings
+        );
         let found = failed.iter().any(|one| one.1.evidence.contains(case.says));
         assert!(found, "{} does not say {:?}: {failed:#?}", case.check, case.says);
-        assert!(failed.iter().all(|one| one.1.fix.as_ref().is_some_and(|fix| fix.len() > 20)), "{} says what to do", case.check);
+        assert!(
+            failed.iter().all(|one| one.1.fix.as_ref().is_some_and(|fix| fix.len() > 20)),
+            "{} says what to do",
+            case.check
+        );
     }
 }
 
@@ -232,7 +347,8 @@ async fn a_waiver_names_a_check_and_hosts() {
     let ward = Ward::new();
     let needs = AcceptNeeds { only: vec!["etcd.fsync".into()], ..ward.needs.clone() };
     let waived = |waiver: &str| site(&format!("waivers: [{waiver}]\n"));
-    let (verdicts, events) = run(&waived("{check: etcd.fsync, reason: the test bed, hosts: [node1]}"), ward.healthy(), &needs).await;
+    let (verdicts, events) =
+        run(&waived("{check: etcd.fsync, reason: the test bed, hosts: [node1]}"), ward.healthy(), &needs).await;
     assert_eq!((verdicts.failed, verdicts.waived), (0, 1));
     assert!(matches!(&events[0], Event::Check { evidence, .. } if evidence.starts_with("waived: the test bed\np99 ")));
     let (verdicts, _) = run(&waived("{check: etcd, reason: the test bed}"), ward.healthy(), &needs).await;
@@ -252,7 +368,10 @@ async fn a_stopped_run_is_not_well() {
 #[tokio::test]
 async fn hosts_that_are_away_are_findings() {
     let ward = Ward::new();
-    let needs = AcceptNeeds { only: vec!["nodes".into(), "etcd".into(), "clock.skew".into(), "dns".into()], ..ward.needs.clone() };
+    let needs = AcceptNeeds {
+        only: vec!["nodes".into(), "etcd".into(), "clock.skew".into(), "dns".into()],
+        ..ward.needs.clone()
+    };
     let folder = tempfile::tempdir().unwrap();
     let journal = Journal::open(&folder.path().join("j"), Arc::new(Quiet), Redactor::default()).unwrap();
     let verdicts = accept::run(&site(""), &BTreeMap::new(), &journal, &needs).await;

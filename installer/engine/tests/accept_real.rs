@@ -78,7 +78,8 @@ impl Host for Login {
         async move {
             let target = format!("{address}:{port}");
             let child = self.program(&["-W", &target]).spawn();
-            let mut child = child.map_err(|error| HostError::new(&self.name, HostErrorKind::Lost(error.to_string())))?;
+            let mut child =
+                child.map_err(|error| HostError::new(&self.name, HostErrorKind::Lost(error.to_string())))?;
             let stream = tokio::io::join(child.stdout.take().expect("piped"), child.stdin.take().expect("piped"));
             tokio::spawn(async move { child.wait().await });
             Ok(Box::new(stream) as Box<dyn Stream>)
@@ -119,14 +120,17 @@ async fn a_real_cluster_is_accepted() {
         etcd_ca: read("/etc/kubernetes/pki/etcd/ca.crt").await,
         registry_ca: read("/etc/ferry/registry/ca.crt").await,
         patience: Duration::from_secs(90),
-        only: variable("FERRY_ACCEPT_ONLY").map(|only| only.split(',').map(str::to_owned).collect()).unwrap_or_default(),
+        only: variable("FERRY_ACCEPT_ONLY")
+            .map(|only| only.split(',').map(str::to_owned).collect())
+            .unwrap_or_default(),
         ..AcceptNeeds::default()
     };
     if let Some(digest) = variable("FERRY_ACCEPT_PROBE") {
         needs.probe.insert(Arch::Amd64, Digest::parse(&digest).expect("a digest"));
     }
     let images = variable("FERRY_ACCEPT_IMAGES").map(|file| std::fs::read_to_string(file).expect("digests"));
-    needs.images = images.iter().flat_map(|text| text.lines()).map(|line| Digest::parse(line).expect("a digest")).collect();
+    needs.images =
+        images.iter().flat_map(|text| text.lines()).map(|line| Digest::parse(line).expect("a digest")).collect();
     let out = PathBuf::from(out);
     std::fs::create_dir_all(&out).expect("a folder");
     let path = out.join("journal.jsonl");

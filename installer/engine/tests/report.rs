@@ -29,7 +29,13 @@ fn check(id: &str, subject: &str, verdict: Verdict, evidence: &str) -> Event {
 fn step(outcome: Option<Outcome>, why: Option<&str>) -> Vec<Event> {
     let (step, host) = ("etcd.member/one".to_owned(), "one".to_owned());
     let mut events = vec![Event::Step { step: step.clone(), host: host.clone(), title: "etcd".into() }];
-    events.extend(outcome.map(|outcome| Event::StepEnded { step, host, outcome, why: why.map(str::to_owned), ms: 2345 }));
+    events.extend(outcome.map(|outcome| Event::StepEnded {
+        step,
+        host,
+        outcome,
+        why: why.map(str::to_owned),
+        ms: 2345,
+    }));
     events
 }
 
@@ -56,12 +62,23 @@ fn story() -> Vec<Record> {
     let key = Event::HostKey { host: "one".into(), fingerprint: "SHA256:abc".into() };
     let retry = Event::Retry { step: "etcd.member/one".into(), title: "t".into(), why: "w".into(), attempt: 2 };
     records(vec![
-        [vec![began("check", None), key.clone()], vec![check("cpu", "one", Verdict::Passed, "8 cores"), ended(true, 0, &[])]].concat(),
+        [
+            vec![began("check", None), key.clone()],
+            vec![check("cpu", "one", Verdict::Passed, "8 cores"), ended(true, 0, &[])],
+        ]
+        .concat(),
         // Cut off in the middle of a step.
         apply(vec![key], step(None, None)),
-        apply([step(Some(Outcome::Failed), Some("disk <full>")), vec![retry]].concat(), vec![ended(false, 1, &["two"])]),
+        apply(
+            [step(Some(Outcome::Failed), Some("disk <full>")), vec![retry]].concat(),
+            vec![ended(false, 1, &["two"])],
+        ),
         apply(step(Some(Outcome::Changed), None), vec![ended(true, 4, &[])]),
-        vec![began("accept", None), check("old", "", Verdict::Failed, "of an earlier acceptance"), ended(false, 0, &[])],
+        vec![
+            began("accept", None),
+            check("old", "", Verdict::Failed, "of an earlier acceptance"),
+            ended(false, 0, &[]),
+        ],
         vec![
             began("accept", None),
             check("dns.cluster", "one", Verdict::Passed, "NOERROR 10.96.0.1\nin 1 ms"),
@@ -82,7 +99,10 @@ fn a_story_is_told() {
     assert!(report.deliverable());
     assert_eq!(report.steps.len(), 1);
     assert_eq!((report.steps[0].outcome, report.steps[0].retries), (Some(Outcome::Changed), 1));
-    assert_eq!(report.runs.iter().map(|run| run.well).collect::<Vec<_>>(), [Some(true), None, Some(false), Some(true), Some(false), Some(true)]);
+    assert_eq!(
+        report.runs.iter().map(|run| run.well).collect::<Vec<_>>(),
+        [Some(true), None, Some(false), Some(true), Some(false), Some(true)]
+    );
     assert_eq!(report.checks.iter().map(|run| run.verb.as_str()).collect::<Vec<_>>(), ["check", "accept"]);
     let [json, junit, html] = all(&report);
     insta::assert_snapshot!("json", json);
@@ -126,7 +146,13 @@ fn documents_are_well_formed_whatever_was_seen() {
         check(nasty, nasty, Verdict::Failed, nasty),
         check(nasty, nasty, Verdict::Skipped, nasty),
         check(nasty, nasty, Verdict::Waived, nasty),
-        Event::StepEnded { step: nasty.into(), host: nasty.into(), outcome: Outcome::Failed, why: Some(nasty.into()), ms: 1 },
+        Event::StepEnded {
+            step: nasty.into(),
+            host: nasty.into(),
+            outcome: Outcome::Failed,
+            why: Some(nasty.into()),
+            ms: 1,
+        },
         ended(false, 0, &[nasty]),
     ];
     for records in [records(vec![events]), story(), Vec::new()] {
@@ -143,7 +169,9 @@ fn documents_are_well_formed_whatever_was_seen() {
         let html = roxmltree::Document::parse_with_options(&html, allowed).expect("the page is well-formed");
         let foreign = |node: &roxmltree::Node<'_, '_>| {
             let tag = node.tag_name().name();
-            ["script", "link", "img", "iframe", "object"].contains(&tag) || node.attribute("src").is_some() || node.attribute("href").is_some()
+            ["script", "link", "img", "iframe", "object"].contains(&tag)
+                || node.attribute("src").is_some()
+                || node.attribute("href").is_some()
         };
         assert!(!html.descendants().any(|node| foreign(&node)), "nothing from elsewhere, nothing that runs");
         let tables = html.descendants().filter(|node| node.has_tag_name("table"));

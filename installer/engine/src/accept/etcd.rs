@@ -277,7 +277,6 @@ pub(super) async fn leader(context: &Context<'_>) -> Vec<Finding> {
 /// The host whose address an endpoint has.
 fn place(context: &Context<'_>, endpoint: &str) -> String {
     let address = endpoint.trim_start_matches("https://");
-    let found =
-        context.site.hosts.iter().find(|host| SocketAddr::new(host.internal, 2379).to_string() == address);
+    let found = context.site.hosts.iter().find(|host| SocketAddr::new(host.internal, 2379).to_string() == address);
     found.map_or_else(|| endpoint.to_owned(), |host| host.name.clone())
 }

@@ -114,7 +114,8 @@ async fn pull_anew(host: &dyn Host, image: &str, digest: &str) -> Result<Duratio
     if held.iter().any(|one| one.pinned) {
         // The runtime gives what was pulled a second name, that of its config.
         let names = there.iter().filter(|one| one.digest == digest);
-        let script: String = names.map(|one| format!("{CTR} images label {} {PIN} >/dev/null 2>&1\n", quote(&one.name))).collect();
+        let script: String =
+            names.map(|one| format!("{CTR} images label {} {PIN} >/dev/null 2>&1\n", quote(&one.name))).collect();
         output(host, &Command::root(script)).await?;
     }
     Ok(took)

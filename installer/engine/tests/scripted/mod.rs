@@ -33,7 +33,11 @@ impl Scripted {
     }
 
     /// Answers scripts that hold all of `parts`.
-    pub fn answers(mut self, parts: &[&str], answer: impl Fn(&str, &str) -> (i32, String) + Send + Sync + 'static) -> Self {
+    pub fn answers(
+        mut self,
+        parts: &[&str],
+        answer: impl Fn(&str, &str) -> (i32, String) + Send + Sync + 'static,
+    ) -> Self {
         self.answers.push((parts.iter().map(|part| (*part).to_owned()).collect(), Arc::new(answer)));
         self
     }

@@ -48,7 +48,8 @@ impl Authority {
         let key = KeyPair::generate().unwrap();
         let certificate = parameters.signed_by(&key, &self.issuer).unwrap();
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let config = rustls::ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+        let config =
+            rustls::ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
         let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
         let config = config.with_no_client_auth().with_single_cert(vec![certificate.der().clone()], key).unwrap();
         let acceptor = TlsAcceptor::from(Arc::new(config));
@@ -106,7 +107,8 @@ pub const API: [&str; 5] =
 pub fn healthy(authorities: &Authorities, probe_digest: &str) -> Scripted {
     let image = format!("registry.lab.local:5000/ferry/probe@{probe_digest}");
     let images = captured("images.txt");
-    let held = format!("{images}{image} application/vnd.oci.image.manifest.v1+json {probe_digest} 850.6 KiB linux/amd64 -\n");
+    let held =
+        format!("{images}{image} application/vnd.oci.image.manifest.v1+json {probe_digest} 850.6 KiB linux/amd64 -\n");
     let now = || {
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
         format!("{}.{:09}\n", now.as_secs(), now.subsec_nanos())
