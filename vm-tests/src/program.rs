@@ -1,0 +1,178 @@
+//! Programs of the machine that the bed uses (`ip`, `nft`, `mount`, `go`, …), run to their end.
+//!
+//! An unexpected end is an error that shows the command line and the last lines it wrote. What is started in the
+//! background (the hosts themselves) is not here but in `hosts/boot`.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::Write as _;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use crate::error::Error;
+
+/// A program to be run.
+#[derive(Debug)]
+pub struct Program {
+    command: Command,
+    input: Option<Vec<u8>>,
+}
+
+/// How a program ended.
+#[derive(Debug, Clone)]
+pub struct Ended {
+    /// Exit code; 128 + signal if it was killed.
+    pub code: i32,
+    /// Standard output.
+    pub stdout: String,
+    /// Standard error.
+    pub stderr: String,
+}
+
+impl Program {
+    /// Looked up in PATH, without arguments yet.
+    #[must_use]
+    pub fn new(name: impl AsRef<OsStr>) -> Self {
+        let mut command = Command::new(name);
+        command.stdin(Stdio::null());
+        Self { command, input: None }
+    }
+
+    /// A program inside a network namespace.
+    #[must_use]
+    pub fn inside(namespace: &str, name: &str) -> Self {
+        Self::new("ip").args(["netns", "exec", namespace, name])
+    }
+
+    /// One more argument.
+    #[must_use]
+    pub fn arg(mut self, arg: impl AsRef<OsStr>) -> Self {
+        self.command.arg(arg);
+        self
+    }
+
+    /// More arguments.
+    #[must_use]
+    pub fn args<S: AsRef<OsStr>>(mut self, args: impl IntoIterator<Item = S>) -> Self {
+        self.command.args(args);
+        self
+    }
+
+    /// A variable of its environment.
+    #[must_use]
+    pub fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
+        self.command.env(name, value);
+        self
+    }
+
+    /// Its working directory.
+    #[must_use]
+    pub fn folder(mut self, folder: &Path) -> Self {
+        self.command.current_dir(folder);
+        self
+    }
+
+    /// What it reads from its standard input.
+    #[must_use]
+    pub fn input(mut self, bytes: impl Into<Vec<u8>>) -> Self {
+        self.command.stdin(Stdio::piped());
+        self.input = Some(bytes.into());
+        self
+    }
+
+    /// The command line, for people.
+    #[must_use]
+    pub fn line(&self) -> String {
+        let words = std::iter::once(self.command.get_program()).chain(self.command.get_args());
+        words.map(|word| quoted(&word.to_string_lossy())).collect::<Vec<_>>().join(" ")
+    }
+
+    /// Runs it, however it ends.
+    pub fn ended(mut self) -> Result<Ended, Error> {
+        self.command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let start = Error::file("start", self.command.get_program().to_owned());
+        let mut child = self.command.spawn().map_err(start)?;
+        if let (Some(input), Some(mut pipe)) = (self.input.take(), child.stdin.take()) {
+            // A program that does not want all of it says so by its exit code.
+            let _ = pipe.write_all(&input);
+        }
+        let wait = Error::file("wait for", self.command.get_program());
+        Ok(child.wait_with_output().map_err(wait)?.into())
+    }
+
+    /// Runs it; what it wrote is returned if it ended with 0.
+    pub fn run(self) -> Result<String, Error> {
+        let command = self.line();
+        let ended = self.ended()?;
+        if ended.code == 0 {
+            return Ok(ended.stdout);
+        }
+        Err(Error::Program {
+            command,
+            status: ended.code.to_string(),
+            output: format!("{}{}", ended.stdout, ended.stderr),
+        })
+    }
+
+    /// Runs it and says whether it ended with 0; a program that can't be started did not.
+    #[must_use]
+    pub fn succeeds(self) -> bool {
+        self.ended().is_ok_and(|ended| ended.code == 0)
+    }
+
+    /// Runs it with this terminal; returns its exit code.
+    pub fn attached(mut self) -> Result<i32, Error> {
+        self.command.stdin(Stdio::inherit());
+        let start = Error::file("start", self.command.get_program().to_owned());
+        self.command.status().map(code_of).map_err(start)
+    }
+
+    /// Runs it with both outputs going to a file; returns its exit code.
+    pub fn logged(mut self, path: &Path) -> Result<i32, Error> {
+        let log = File::create(path).map_err(Error::file("create", path))?;
+        let second = log.try_clone().map_err(Error::file("create", path))?;
+        let start = Error::file("start", self.command.get_program().to_owned());
+        self.command.stdout(log).stderr(second).status().map(code_of).map_err(start)
+    }
+}
+
+impl From<Output> for Ended {
+    fn from(output: Output) -> Self {
+        Self {
+            code: code_of(output.status),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+}
+
+fn code_of(status: std::process::ExitStatus) -> i32 {
+    use std::os::unix::process::ExitStatusExt as _;
+    status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0))
+}
+
+/// A word as a shell would have to read it.
+#[must_use]
+pub fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,@%+".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unexpected_end_shows_command_and_output() {
+        let error = Program::new("sh").args(["-c", "echo first; echo why >&2; exit 3"]).run().unwrap_err().to_string();
+        assert_eq!(error, "`sh -c 'echo first; echo why >&2; exit 3'` ended with 3:\n  first\n  why");
+        assert_eq!(Program::new("cat").input("x").run().unwrap(), "x");
+        assert_eq!(Program::new("sh").args(["-c", "kill -9 $$"]).ended().unwrap().code, 137);
+        assert!(!Program::new("no-such-program-here").succeeds());
+        assert_eq!((quoted("it's"), quoted("")), (r"'it'\''s'".to_owned(), "''".to_owned()));
+    }
+}

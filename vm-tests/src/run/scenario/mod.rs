@@ -1,0 +1,35 @@
+//! The scenarios, one a file: what is done, and what must hold.
+
+mod bed;
+mod single;
+
+use super::Bench;
+use crate::error::Error;
+
+/// A scenario.
+pub(super) struct Scenario {
+    /// Its name.
+    pub(super) name: &'static str,
+    /// What it shows.
+    pub(super) says: &'static str,
+    /// How many hosts it uses.
+    pub(super) hosts: u8,
+    /// Runs it. Checks that do not hold are noted; an error ends it.
+    pub(super) run: fn(&Bench) -> Result<(), Error>,
+}
+
+/// All of them.
+pub(super) const ALL: [Scenario; 2] = [
+    Scenario {
+        name: "bed",
+        says: "the bed itself: every fault shows and heals, power cuts, what leaves is counted",
+        hosts: 3,
+        run: bed::run,
+    },
+    Scenario {
+        name: "single",
+        says: "one node from a bundle, with no way out: made, signed, carried, installed, accepted",
+        hosts: 1,
+        run: single::run,
+    },
+];

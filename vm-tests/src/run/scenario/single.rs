@@ -1,0 +1,71 @@
+//! `single`: one node with everything, from a bundle made here, with no way out.
+//!
+//! What must hold is looked up on the host over plain SSH, not asked of ferry: nodes, versions, images by digest,
+//! traffic, a volume; nothing has tried to leave; a second install changes nothing; no planted secret is anywhere.
+
+use crate::error::Error;
+use crate::hosts::{self, Driver as _};
+use crate::installer::{self, SiteOptions};
+use crate::run::{Bench, Bundle, Shipped, cluster};
+
+const HOST: u8 = 1;
+const MANIFEST: &str = "kubernetes-1.34-core.yaml";
+
+pub(super) fn run(bench: &Bench) -> Result<(), Error> {
+    let shipped = bench.step("build the programs", Shipped::made)?;
+    bench.evidence.note("ferry-install is", shipped.linked.as_str());
+    let bundle = Bundle::made(bench, &shipped, MANIFEST)?;
+    bench.step("hosts: one, as new", || {
+        bench.driver.prepare()?;
+        bench.driver.up(HOST)?;
+        bench.driver.reset(HOST)
+    })?;
+    let counted = bench.step("hosts: what leaves is counted", || hosts::self_test(&bench.driver, HOST))?;
+    bench.check("attempts to leave are counted", counted.packets > 0, format!("{} packets of a test", counted.packets));
+
+    let site = bench.work.join("single.yaml");
+    let text = installer::single_node_site(&bench.driver, HOST, &SiteOptions::default())?;
+    std::fs::write(&site, &text).map_err(Error::file("write", &site))?;
+    bench.evidence.save("site.yaml", &text);
+    let install = |name: &str| {
+        let log = bench.evidence.path(&format!("ferry-install-{name}.log"));
+        let program =
+            installer::with_bundle(&bench.driver, &shipped.install, "install", &site, &bundle.file, &bundle.key);
+        let code = bench.step(&format!("ferry-install: {name}"), || program.logged(&log));
+        bench.evidence.copy(&installer::state_of(&site), "site");
+        code
+    };
+    let code = install("first")?;
+    bench.check("ferry-install ends with 0", code == 0, format!("exit code {code}"));
+    if code != 0 {
+        return Ok(());
+    }
+    cluster::all(bench, HOST, &bundle)?;
+
+    let before = cluster::snapshot(&bench.driver, HOST)?;
+    let code = install("again")?;
+    let after = cluster::snapshot(&bench.driver, HOST)?;
+    bench.evidence.save("snapshot-before.txt", &before);
+    bench.evidence.save("snapshot-after.txt", &after);
+    let changed: Vec<&str> = after.lines().filter(|line| !before.lines().any(|old| old == *line)).take(5).collect();
+    bench.check("a second install ends with 0", code == 0, format!("exit code {code}"));
+    bench.check("a second install changes nothing", before == after, changed.join("; "));
+
+    cluster::egress(bench)?;
+    secrets(bench)?;
+    Ok(())
+}
+
+/// Planted secrets must stand nowhere: not in what was collected, not on the host.
+fn secrets(bench: &Bench) -> Result<(), Error> {
+    let planted = [installer::VAULT_PASSPHRASE, installer::KEY_PASSPHRASE];
+    for secret in planted {
+        let script = format!("grep -rlsF -e '{secret}' /etc /var /root /home /run /tmp 2>/dev/null | head -5; true");
+        let on_host = bench.driver.must(HOST, &script)?;
+        let folder = bench.evidence.path("");
+        let here = crate::program::Program::new("grep").args(["-rlsF", "-e", secret]).arg(&folder).ended()?.stdout;
+        let seen = format!("{on_host}{here}");
+        bench.check("a planted secret is nowhere", seen.trim().is_empty(), seen);
+    }
+    Ok(())
+}
