@@ -57,7 +57,7 @@ impl Journal {
         let kill_at = std::env::var("FERRY_CRASH_AT_LINE").ok().and_then(|text| text.parse().ok());
         let inner = Inner {
             path: path.to_owned(),
-            run,
+            run: AtomicU64::new(now_ms()),
             file: Mutex::new(file),
             display,
             redactor,

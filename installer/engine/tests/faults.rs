@@ -1,12 +1,18 @@
 //! The SSH layer against hosts that do wrong: each fault is one that real hosts have, and each test names the trap.
 
+use std::io::Read;
+use std::os::unix::fs::MetadataExt as _;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use ferry_bundle_format::Digest;
 use ferry_engine::host::fake::{Answer, FakeHost, Nature, Questions};
 use ferry_engine::host::known::KnownKeys;
 use ferry_engine::host::ssh::{self, Settings, SshHost, Trace};
-use ferry_engine::host::{Command, Host, HostError, HostErrorKind, Output, Secret, SecretStore, Stdin};
+use ferry_engine::host::{
+    Bytes, Command, Host, HostError, HostErrorKind, Output, Secret, SecretStore, Source, Stdin, Upload,
+};
 use futures_util::future::join_all;
 
 const PASSWORD: &str = "planted-password";
@@ -298,7 +304,9 @@ async fn every_command_is_traced_and_no_secret_is() {
 #[tokio::test(flavor = "multi_thread")]
 async fn many_hosts_fit_into_one_process() {
     let folder = tempfile::tempdir().unwrap();
-    let settings = settings(&folder);
+    let mut settings = settings(&folder);
+    // A hundred handshakes at once, in a debug build, on a machine that does other things too.
+    settings.patience = Duration::from_secs(120);
     let fakes = join_all((0..100).map(|_| FakeHost::start(answers(|_| Answer::text("ok"))))).await;
     let work = fakes.iter().enumerate().map(|(index, fake)| {
         let settings = settings.clone();
@@ -308,5 +316,154 @@ async fn many_hosts_fit_into_one_process() {
         }
     });
     let outcomes = join_all(work).await;
-    assert!(outcomes.iter().all(|outcome| outcome.as_ref().is_ok_and(|output| output.text() == "ok")));
+    for outcome in outcomes {
+        assert_eq!(outcome.unwrap_or_else(|error| panic!("{error}")).text(), "ok");
+    }
+}
+
+fn file(fake: &FakeHost, length: u32) -> Upload {
+    let bytes: Vec<u8> = (0..length).flat_map(u32::to_le_bytes).collect();
+    let there = std::fs::metadata(fake.folder()).unwrap();
+    Upload {
+        digest: Digest::of(&bytes),
+        source: Arc::new(Bytes(Arc::new(bytes))),
+        path: fake.folder().join("file").display().to_string(),
+        mode: 0o644,
+        owner: format!("{}:{}", there.uid(), there.gid()),
+    }
+}
+
+#[tokio::test]
+async fn an_upload_that_broke_goes_on_where_it_stopped() {
+    let (fake, folder) = start(Nature::default()).await;
+    let host = connect(&fake, &settings(&folder)).await.unwrap();
+    let upload = file(&fake, 8 << 20);
+    let sent = AtomicU64::new(0);
+    let error = host
+        .upload(&upload, &|more| {
+            if sent.fetch_add(more, Ordering::Relaxed) + more > 16 << 20 {
+                fake.cut();
+            }
+        })
+        .await
+        .unwrap_err();
+    assert!(error.is_absence(), "{error}");
+    let part = fake.folder().join(format!(".ferry-part-{}", upload.digest.short()));
+    // What was on its way may still be written.
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let kept = std::fs::metadata(&part).unwrap().len();
+    assert!(kept > 1 << 20 && !fake.folder().join("file").exists(), "{kept}");
+    let heard = Mutex::new(Vec::new());
+    host.upload(&upload, &|more| heard.lock().unwrap().push(more)).await.unwrap();
+    let heard = heard.into_inner().unwrap();
+    assert_eq!((heard[0], heard.iter().sum::<u64>()), (kept, 32 << 20), "what was there was not sent again");
+    assert_eq!(Digest::of(&std::fs::read(fake.folder().join("file")).unwrap()), upload.digest);
+}
+
+#[tokio::test]
+async fn a_disk_that_fills_up_meanwhile_keeps_what_has_arrived() {
+    let full = |script: &str| {
+        if script.contains("cat >>") {
+            let stderr = b"cat: write error: No space left on device\n".to_vec();
+            return Answer::Say(Output { status: 1, stdout: Vec::new(), stderr });
+        }
+        Answer::Run
+    };
+    let (fake, folder) = start(answers(full)).await;
+    let host = connect(&fake, &settings(&folder)).await.unwrap();
+    let upload = file(&fake, 1 << 20);
+    let part = fake.folder().join(format!(".ferry-part-{}", upload.digest.short()));
+    let mut beginning = Vec::new();
+    upload.source.open_at(0).unwrap().take(1_000_000).read_to_end(&mut beginning).unwrap();
+    std::fs::write(&part, beginning).unwrap();
+    let error = host.upload(&upload, &|_| ()).await.unwrap_err();
+    assert!(error.to_string().contains("no space: 3194304 bytes are missing; what has arrived is kept"), "{error}");
+    assert_eq!(std::fs::metadata(&part).unwrap().len(), 1_000_000);
+}
+
+#[tokio::test]
+async fn a_source_that_is_shorter_than_it_says_is_named() {
+    struct Short;
+    impl Source for Short {
+        fn length(&self) -> u64 {
+            1000
+        }
+        fn open_at(&self, _: u64) -> std::io::Result<Box<dyn Read + Send>> {
+            Ok(Box::new(std::io::Cursor::new(vec![0; 10])))
+        }
+    }
+    let (fake, folder) = start(Nature::default()).await;
+    let host = connect(&fake, &settings(&folder)).await.unwrap();
+    let error = host.upload(&Upload { source: Arc::new(Short), ..file(&fake, 1) }, &|_| ()).await.unwrap_err();
+    assert!(error.to_string().contains("ends after 10 of 1000 bytes"), "{error}");
+    assert!(!fake.folder().join("file").exists());
+}
+
+#[tokio::test]
+async fn a_connection_that_falls_silent_is_given_up() {
+    let (fake, folder) = start(Nature::default()).await;
+    let mut settings = settings(&folder);
+    settings.keepalive = Duration::from_millis(100);
+    // Known already, so that there is one connection.
+    settings.known.put("node-1", fake.keys()[0].clone()).unwrap();
+    let (port, still) = (fake.port(), tokio_util::sync::CancellationToken::new());
+    let between = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut host = fake.site_host("node-1");
+    host.way[0].port = between.local_addr().unwrap().port();
+    let stop = still.clone();
+    tokio::spawn(async move {
+        let (mut near, _) = between.accept().await.unwrap();
+        let mut far = tokio::net::TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+        tokio::select! {
+            _ = tokio::io::copy_bidirectional(&mut near, &mut far) => {}
+            () = stop.cancelled() => std::future::pending().await,
+        }
+    });
+    let host = ssh::connect(&host, &settings).await.unwrap();
+    let command = Command::new("sleep 1; echo late");
+    assert_eq!(host.run(&command).await.unwrap().text(), "late\n", "a command that says nothing is not silence");
+    let cable = async {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        still.cancel();
+    };
+    let slow = Command::new("sleep 1000");
+    let (outcome, ()) = tokio::join!(host.run(&slow), cable);
+    let error = outcome.unwrap_err();
+    assert!(matches!(error.kind, HostErrorKind::Lost(_)), "{error}");
+}
+
+#[tokio::test]
+async fn the_users_known_hosts_are_believed_where_nothing_is_recorded() {
+    let (fake, folder) = start(Nature { keys: vec!["ssh-ed25519", "ecdsa-sha2-nistp256"], ..Nature::default() }).await;
+    let mut settings = settings(&folder);
+    settings.first_sight = Arc::new(ssh::Answer::Refuse);
+    let path = folder.path().join("known_hosts");
+    settings.known_hosts = Some(path.clone());
+    for key in fake.keys() {
+        std::fs::write(&path, format!("[127.0.0.1]:{} {} {}\n", fake.port(), key.algorithm, key.key)).unwrap();
+        connect(&fake, &settings).await.unwrap();
+    }
+    let other = FakeHost::start(Nature::default()).await.unwrap();
+    let key = &other.keys()[0];
+    std::fs::write(&path, format!("[127.0.0.1]:{} {} {}\n", fake.port(), key.algorithm, key.key)).unwrap();
+    is_key_error(connect(&fake, &settings).await, "known_hosts");
+}
+
+#[tokio::test]
+async fn who_waits_for_a_host_that_is_away_waits_once() {
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (fake, folder) = start(Nature::default()).await;
+    let mut settings = settings(&folder);
+    settings.patience = Duration::from_millis(200);
+    let mut host = fake.site_host("node-1");
+    host.way[0].port = silent.local_addr().unwrap().port();
+    let host = SshHost::idle(&host, &settings);
+    let command = Command::new("x");
+    let outcomes = join_all((0..8).map(|_| host.run(&command))).await;
+    assert!(outcomes.iter().all(|outcome| outcome.as_ref().is_err_and(HostError::is_absence)));
+    let mut tries = 0;
+    while tokio::time::timeout(Duration::from_millis(100), silent.accept()).await.is_ok() {
+        tries += 1;
+    }
+    assert_eq!(tries, 1);
 }

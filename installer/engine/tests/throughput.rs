@@ -7,8 +7,20 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ferry_bundle_format::Digest;
-use ferry_engine::host::{Bytes, Host, Upload};
+use ferry_engine::host::{Bytes, Command, Host, HostError, Output, Upload, ssh};
 use sshd::{Options, Sshd};
+
+/// Prints how long each command of an upload took.
+struct Phases;
+
+impl ssh::Trace for Phases {
+    fn began(&self, _: &str, _: &Command) -> u64 {
+        0
+    }
+    fn ended(&self, _: u64, _: &Result<Output, HostError>, took: Duration) {
+        eprint!("{took:.2?} ");
+    }
+}
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "a measurement: run it alone, with --release --ignored --nocapture"]
@@ -20,7 +32,9 @@ async fn uploads_beside_scp_and_sftp() {
     let file = sshd.folder().join("source");
     std::fs::write(&file, &bytes).unwrap();
     let target = sshd.folder().join("target");
-    let host = sshd.connect().await.unwrap();
+    let mut settings = sshd.settings();
+    settings.trace = Arc::new(Phases);
+    let host = ssh::connect(&sshd::host(vec![sshd.jump()]), &settings).await.unwrap();
     let upload = Upload {
         digest: Digest::of(&bytes),
         source: Arc::new(Bytes(Arc::new(bytes))),

@@ -81,6 +81,7 @@ struct RawSpec {
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct RawStatus {
+    #[serde(rename = "podIP")]
     pod_ip: Option<IpAddr>,
     conditions: Vec<RawCondition>,
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures_util::future::join_all;
@@ -32,6 +33,8 @@ pub(super) struct Context<'a> {
     /// Where packets went when the run began, by host.
     pub(super) flows: Flows,
     arena: OnceCell<Result<Arena, Unseen>>,
+    /// Whether it was told at length why there is no arena.
+    told: AtomicBool,
 }
 
 impl<'a> Context<'a> {
@@ -42,7 +45,16 @@ impl<'a> Context<'a> {
         run: u64,
     ) -> Self {
         let (baseline, flows) = (Baseline::default(), Flows::default());
-        Self { site, hosts, needs, token: format!("ferry{run}"), baseline, flows, arena: OnceCell::new() }
+        Self {
+            site,
+            hosts,
+            needs,
+            token: format!("ferry{run}"),
+            baseline,
+            flows,
+            arena: OnceCell::new(),
+            told: AtomicBool::new(false),
+        }
     }
 
     /// `kubectl` on the first control-plane host that is connected.
@@ -76,10 +88,14 @@ impl<'a> Context<'a> {
         all.await.into_iter().flatten().collect()
     }
 
-    /// The pods that measurements are made from and to. Made by whoever asks first.
+    /// The pods that measurements are made from and to. Made by whoever asks first. Why it could not be made is told at length
+    /// once.
     pub(super) async fn arena(&self) -> Result<&Arena, Unseen> {
         let made = self.arena.get_or_init(|| arena::open(self)).await;
-        made.as_ref().map_err(Clone::clone)
+        made.as_ref().map_err(|why| match self.told.swap(true, Ordering::Relaxed) {
+            true => format!("{} (more at the first of these checks)", why.lines().next().unwrap_or_default()),
+            false => why.clone(),
+        })
     }
 
     /// Whether anybody has asked for the arena.

@@ -3,20 +3,20 @@
 //! Disk times are the p99 of etcd's own histograms since it started, interpolated as [`super::metrics`] says; the evidence
 //! also has the p99 of the time of these checks. The limits (10 and 25 ms) are those of etcd's own hardware guide.
 
-use std::collections::BTreeMap;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 
 use futures_util::future::join_all;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::context::{Context, Unseen, output};
+use super::context::{Context, Unseen, said};
 use super::finding::Finding;
 use super::metrics::{self, Metrics};
 use crate::host::Command;
 use crate::site::file::Role;
 
-const ETCDCTL: &str = "ETCDCTL_API=3 /usr/local/bin/etcdctl --cacert=/etc/kubernetes/pki/etcd/ca.crt \
+const ETCDCTL: &str = "/usr/local/bin/etcdctl --cacert=/etc/kubernetes/pki/etcd/ca.crt \
                        --cert=/etc/kubernetes/pki/etcd/healthcheck-client.crt \
                        --key=/etc/kubernetes/pki/etcd/healthcheck-client.key --command-timeout=10s";
 const FSYNC: &str = "etcd_disk_wal_fsync_duration_seconds";
@@ -100,20 +100,16 @@ struct Alarm {
 }
 
 /// What `etcdctl` on the first etcd host says about all members. It also speaks when a member is ill, with a status other
-/// than 0: the JSON counts.
+/// than 0: the JSON on standard output counts. Standard error has a log of its own, in JSON lines.
 async fn ask<T: DeserializeOwned>(context: &Context<'_>, arguments: &str) -> Result<T, Unseen> {
     let first = context.site.with(Role::Etcd).find_map(|host| context.hosts.get(&host.name));
     let first = first.ok_or_else(|| "no etcd host is connected".to_owned())?;
-    let endpoints: Vec<String> = context
-        .site
-        .with(Role::Etcd)
-        .map(|host| format!("https://{}", std::net::SocketAddr::new(host.internal, 2379)))
-        .collect();
-    let script = format!("{ETCDCTL} --endpoints={} {arguments} -w json || true", endpoints.join(","));
-    let text = output(first.as_ref(), &Command::root(format!("{{ {script}; }} 2>&1"))).await?;
-    let json = text.lines().rev().find(|line| line.starts_with(['[', '{']));
-    let parsed = json.and_then(|line| serde_json::from_str(line).ok());
-    parsed.ok_or_else(|| format!("etcdctl {arguments}: {}", text.trim()))
+    let endpoint = |host: &crate::site::Host| format!("https://{}", SocketAddr::new(host.internal, 2379));
+    let endpoints: Vec<String> = context.site.with(Role::Etcd).map(endpoint).collect();
+    let command = Command::root(format!("{ETCDCTL} --endpoints={} {arguments} -w json", endpoints.join(",")));
+    let output = first.run(&command).await.map_err(|error| said(&error))?;
+    let said = || format!("etcdctl {arguments} ends with {}: {}", output.status, output.errors().trim());
+    serde_json::from_slice(&output.stdout).map_err(|_| said())
 }
 
 const RUNS: &str =
@@ -281,7 +277,6 @@ pub(super) async fn leader(context: &Context<'_>) -> Vec<Finding> {
 /// The host whose address an endpoint has.
 fn place(context: &Context<'_>, endpoint: &str) -> String {
     let address = endpoint.trim_start_matches("https://");
-    let found =
-        context.site.hosts.iter().find(|host| std::net::SocketAddr::new(host.internal, 2379).to_string() == address);
+    let found = context.site.hosts.iter().find(|host| SocketAddr::new(host.internal, 2379).to_string() == address);
     found.map_or_else(|| endpoint.to_owned(), |host| host.name.clone())
 }

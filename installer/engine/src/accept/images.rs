@@ -99,11 +99,15 @@ pub(super) async fn pinned(context: &Context<'_>) -> Vec<Finding> {
                 Ok(text) => {
                     let ours: Vec<Listed> =
                         parse(&text).into_iter().filter(|one| known.contains(&one.digest)).collect();
-                    let loose: Vec<&str> = ours.iter().filter(|one| !one.pinned).map(|one| one.name.as_str()).collect();
+                    // One pinned name keeps an image: the runtime gives each a second name, that of its config.
+                    let kept: BTreeSet<&str> =
+                        ours.iter().filter(|one| one.pinned).map(|one| one.digest.as_str()).collect();
+                    let open = ours.iter().filter(|one| !kept.contains(one.digest.as_str()));
+                    let loose: Vec<&str> = open.map(|one| one.name.as_str()).collect();
                     let well = loose.is_empty() && !ours.is_empty();
                     let evidence = match (ours.len(), loose.len()) {
                         (0, _) => "not one image of the bundle is there".to_owned(),
-                        (count, 0) => format!("{count} names, all pinned"),
+                        (_, 0) => format!("{} images, all pinned", kept.len()),
                         (count, open) => format!("{open} of {count} names are not pinned:\n{}", loose.join("\n")),
                     };
                     Finding::judged(well, &host.name, evidence, fix)

@@ -39,6 +39,3 @@ pub use finding::{Finding, Verdicts};
 pub use needs::AcceptNeeds;
 pub use run::run;
 pub use table::{CHECKS, Check};
-
-#[cfg(test)]
-mod scripted;

@@ -16,6 +16,8 @@ use crate::host::{Command, Host, quote};
 use crate::pki::PULL_USER;
 use crate::site::file::Role;
 
+/// How containerd is asked about the images of Kubernetes.
+const CTR: &str = "/usr/local/bin/ctr -n k8s.io";
 const FIX: &str = "see the registry's configuration and its unit on that host; run the installer again";
 /// The label that keeps an image.
 const PIN: &str = "io.cri-containerd.pinned=pinned";
@@ -93,7 +95,6 @@ async fn pull_anew(host: &dyn Host, image: &str, digest: &str) -> Result<Duratio
     let held: Vec<Listed> = images::parse(&output(host, &Command::root(images::LIST)).await?);
     let held: Vec<&Listed> = held.iter().filter(|one| one.digest == digest).collect();
     let names: Vec<String> = held.iter().map(|one| quote(&one.name)).collect();
-    const CTR: &str = "/usr/local/bin/ctr -n k8s.io";
     if !names.is_empty() {
         let script = format!("{CTR} images rm --sync {} >/dev/null 2>&1", names.join(" "));
         output(host, &Command::root(script)).await?;
@@ -111,7 +112,10 @@ async fn pull_anew(host: &dyn Host, image: &str, digest: &str) -> Result<Duratio
         return Err(format!("it can't be pulled: {}", said.trim()));
     }
     if held.iter().any(|one| one.pinned) {
-        let script = format!("{CTR} images label {} {PIN} >/dev/null 2>&1", quote(image));
+        // The runtime gives what was pulled a second name, that of its config.
+        let names = there.iter().filter(|one| one.digest == digest);
+        let script: String =
+            names.map(|one| format!("{CTR} images label {} {PIN} >/dev/null 2>&1\n", quote(&one.name))).collect();
         output(host, &Command::root(script)).await?;
     }
     Ok(took)

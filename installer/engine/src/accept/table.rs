@@ -40,8 +40,6 @@ pub const CHECKS: &[Check] = rows! {
     "etcd.health"       "every member of etcd is healthy; there is one leader"        false etcd::health;
     "etcd.alarms"       "etcd has raised no alarm"                                    false etcd::alarms;
     "etcd.hash"         "all members hold the same data"                              false etcd::hash;
-    "etcd.fsync"        "etcd's log reaches the disk fast enough"                     false etcd::fsync;
-    "etcd.commit"       "etcd's database commits fast enough"                         false etcd::commit;
     "certificates.expiry" "served certificates are valid for long enough"             false certificates::expiry;
     "certificates.names"  "served certificates name their servers and chain to the authority" false certificates::names;
     "clock.skew"        "the hosts' clocks agree"                                     false clock::skew;
@@ -61,6 +59,8 @@ pub const CHECKS: &[Check] = rows! {
     "volume.data"       "a volume binds, and keeps its data from pod to pod"          true  volume::data;
     "backup.timer"      "etcd is backed up by a timer"                                false backup::timer;
     "backup.snapshot"   "the newest snapshot of etcd is young and readable"           false backup::snapshot;
+    "etcd.fsync"        "etcd's log reaches the disk fast enough"                     false etcd::fsync;
+    "etcd.commit"       "etcd's database commits fast enough"                         false etcd::commit;
     "etcd.leader"       "etcd's leader has stayed during these checks"                false etcd::leader;
     "egress.none"       "nothing has tried to leave the site"                         false egress::none;
 };

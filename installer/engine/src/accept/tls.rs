@@ -6,6 +6,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use ferry_bundle_format::lock::Timestamp;
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
@@ -91,7 +92,7 @@ impl Served {
 
     /// The last moment it is valid, for people.
     pub(super) fn until(&self) -> Result<String, Unseen> {
-        Ok(self.first()?.validity().not_after.to_string())
+        Ok(Timestamp::from_unix(self.first()?.validity().not_after.timestamp()).to_string())
     }
 
     /// Whether it was signed by itself or by an authority that it brings along: how a kubelet makes its own.

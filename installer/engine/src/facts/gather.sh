@@ -38,6 +38,7 @@ section identity; { echo "hostname=$(hostname 2>/dev/null || uname -n)"; echo "s
 section links; for d in /sys/class/net/*; do [ -d "$d" ] || continue
   driver=$(readlink "$d/device/driver" 2>/dev/null); physical=no; [ -e "$d/device" ] && physical=yes
   echo "$(basename "$d") $(read_file "$d/address") $(read_file "$d/mtu") $(read_file "$d/operstate") $physical ${driver##*/}"; done | p
+section ip-links; { have ip && ip -o link show; } 2>/dev/null | p
 section addresses; { have ip && { ip -o -4 addr show; ip -o -6 addr show; }; } 2>/dev/null | p
 section routes4; { have ip && ip -4 route show table all; } 2>/dev/null | head -n 2000 | p
 section routes6; { have ip && ip -6 route show table all; } 2>/dev/null | head -n 2000 | p

@@ -7,6 +7,7 @@
 mod frame;
 mod gather;
 mod model;
+mod model_network;
 mod parse;
 mod parse_network;
 mod parse_storage;
@@ -15,9 +16,10 @@ mod queries;
 
 pub use gather::{SCRIPT, gather, gather_about, paths_of, script_about};
 pub use model::{
-    Account, CgroupVersion, Cgroups, Clock, Facts, Firewall, Identity, Init, Interface, Kernel, Leftover, Memory,
-    ModuleState, Mount, Names, Network, Os, PathFact, PathKind, Protocol, Route, Security, Socket, Space, Sshd, Time,
+    Account, CgroupVersion, Cgroups, Clock, Facts, Identity, Init, Kernel, Leftover, Memory, ModuleState, Mount, Os,
+    PathFact, PathKind, Security, Space, Sshd, Time,
 };
+pub use model_network::{Firewall, Interface, Names, Network, Protocol, Route, Socket};
 #[cfg(test)]
 pub(crate) use parse::tests::{debian, open_euler};
 pub use parse::{FactsError, parse};

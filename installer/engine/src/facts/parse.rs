@@ -1,7 +1,8 @@
 //! From the script's output to [`Facts`]. Pure: the same text and times give the same facts.
 
 use super::frame::Frame;
-use super::model::{Account, Clock, Facts, Firewall, Security, Sshd};
+use super::model::{Account, Clock, Facts, Security, Sshd};
+use super::model_network::Firewall;
 use super::{parse_network, parse_storage, parse_system};
 
 /// Why the output is no set of facts.

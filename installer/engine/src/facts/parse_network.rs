@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::frame::Frame;
-use super::model::{Interface, Names, Network, Protocol, Route, Socket};
+use super::model_network::{Interface, Names, Network, Protocol, Route, Socket};
 use super::parse::words;
 use crate::site::Cidr;
 
@@ -28,6 +28,18 @@ pub(super) fn network(frame: &Frame<'_>) -> Network {
         };
         interfaces.insert(name.to_owned(), interface);
     }
+    let seen: BTreeMap<&str, Link<'_>> = frame.lines("ip-links").iter().filter_map(|line| link(line)).collect();
+    if !seen.is_empty() {
+        // `/sys` may be that of another network namespace; `ip` always speaks of the one it runs in.
+        interfaces.retain(|name, _| seen.contains_key(name.as_str()));
+        for (name, link) in seen {
+            let interface = interfaces.entry(name.to_owned()).or_default();
+            if interface.mac != link.mac {
+                (interface.physical, interface.driver) = (false, String::new());
+            }
+            (interface.mac, interface.mtu, interface.state) = (link.mac, link.mtu, link.state.to_lowercase());
+        }
+    }
     for line in frame.lines("addresses") {
         // `4: eth0    inet 192.0.2.2/24 …`, `7: cali1@if3    inet6 …`
         let fields: Vec<&str> = line.split_whitespace().collect();
@@ -46,6 +58,27 @@ pub(super) fn network(frame: &Frame<'_>) -> Network {
         routes = frame.lines("proc-route").iter().filter_map(|line| proc_route(line)).collect();
     }
     Network { interfaces, routes }
+}
+
+/// An interface, as `ip` says.
+struct Link<'a> {
+    mac: String,
+    mtu: u32,
+    state: &'a str,
+}
+
+/// A line of `ip -o link show`: `2: eth0@if5: <UP,…> mtu 1500 … state UP …\    link/ether 52:54:… brd …`.
+fn link(line: &str) -> Option<(&str, Link<'_>)> {
+    let fields: Vec<&str> = line.split_whitespace().collect();
+    let name = fields.get(1)?.trim_end_matches(':').split('@').next()?;
+    let after = |wanted: fn(&str) -> bool| {
+        fields.iter().position(|word| wanted(word)).and_then(|at| fields.get(at + 1)).copied()
+    };
+    let mtu = after(|word| word == "mtu")?.parse().ok()?;
+    let state = after(|word| word == "state").unwrap_or("unknown");
+    // Tunnels have none. The backslash that stands for the line's end touches the word after it in some versions.
+    let mac = after(|word| word.trim_start_matches('\\').starts_with("link/")).unwrap_or_default();
+    Some((name, Link { mac: mac.to_lowercase(), mtu, state }))
 }
 
 /// A line of `ip route show table all`; routes to the host's own addresses and to groups are left out.
@@ -188,6 +221,18 @@ mod tests {
         assert_eq!(read("blackhole 10.244.1.0/26 proto bird"), some("blackhole", "10.244.1.0/26", None, None, "main"));
         assert_eq!(read("local 127.0.0.0/8 dev lo table local"), None);
         assert_eq!(read(""), None);
+    }
+
+    #[test]
+    fn ip_is_believed_before_another_namespaces_sysfs() {
+        let text = "== ferry-facts 1\n== links\n|eth0 02:fc:00:00:00:01 1400 up yes virtio_net\n|ifb0 aa:bb:cc:dd:ee:ff 1500 down no \n\
+            == ip-links\n|1: lo: <LOOPBACK,UP> mtu 65536 qdisc noqueue state UNKNOWN mode DEFAULT\\    link/loopback 00:00:00:00:00:00 brd 0\n\
+            |2: eth0@if7: <BROADCAST,UP> mtu 1500 qdisc noqueue state UP mode DEFAULT\\    link/ether 26:5A:95:07:41:dd brd f\n== end\n";
+        let found = network(&Frame::read(text).unwrap()).interfaces;
+        assert_eq!(found.keys().collect::<Vec<_>>(), ["eth0", "lo"]);
+        let eth = &found["eth0"];
+        assert_eq!((eth.mac.as_str(), eth.mtu, eth.state.as_str()), ("26:5a:95:07:41:dd", 1500, "up"));
+        assert!(!eth.physical && eth.driver.is_empty());
     }
 
     #[test]

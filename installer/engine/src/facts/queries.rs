@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use super::model::{Facts, Interface, Leftover, ModuleState, Network, Route};
+use super::model::{Facts, Leftover, ModuleState};
+use super::model_network::{Interface, Network, Route};
 
 /// What x86-64-v2 adds to the first x86-64 (System V ABI), as `/proc/cpuinfo` names it.
 const X86_64_V2: [&str; 7] = ["cx16", "lahf_lm", "popcnt", "sse4_1", "sse4_2", "ssse3", "pni"];
@@ -17,6 +18,12 @@ impl Facts {
     #[must_use]
     pub fn has_module(&self, name: &str) -> bool {
         self.modules.get(name).is_some_and(|state| *state != ModuleState::Missing)
+    }
+
+    /// Whether ferry has worked on this host before: its ledger lies there.
+    #[must_use]
+    pub fn has_ledger(&self) -> bool {
+        self.ferry.iter().any(|name| name == "ledger")
     }
 
     /// Whether a program is there.

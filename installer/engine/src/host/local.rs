@@ -9,7 +9,6 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
-use ferry_bundle_format::Digest;
 use ferry_bundle_format::digest::digest_reader;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -172,6 +171,8 @@ mod tests {
     use std::sync::Arc;
     use std::time::Duration;
 
+    use ferry_bundle_format::Digest;
+
     use super::super::{Bytes, Secret};
     use super::*;
 
@@ -197,8 +198,18 @@ mod tests {
         let error = host().run(&Command::new(script).within(Duration::from_millis(500))).await.unwrap_err();
         assert!(matches!(error.kind, HostErrorKind::Deadline { .. }), "{error}");
         let pid = std::fs::read_to_string(&pids).unwrap();
-        let state = std::fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap_or_default();
-        assert!(state.is_empty() || state.contains(") Z "), "{state}");
+        let alive = || {
+            let state = std::fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap_or_default();
+            !state.is_empty() && !state.contains(") Z ")
+        };
+        // A killed process is gone once the kernel has come round to it.
+        for _ in 0..500 {
+            if !alive() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("the child goes on");
     }
 
     #[tokio::test]

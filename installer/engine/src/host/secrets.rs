@@ -156,3 +156,77 @@ fn values(text: &Secret) -> Result<BTreeMap<String, Secret>, String> {
     }
     Ok(values)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    fn sealed(encryptor: age::Encryptor, text: &str, armored: bool) -> Vec<u8> {
+        use age::armor::{ArmoredWriter, Format};
+        let mut out = Vec::new();
+        let format = if armored { Format::AsciiArmor } else { Format::Binary };
+        let mut writer = encryptor.wrap_output(ArmoredWriter::wrap_output(&mut out, format).unwrap()).unwrap();
+        writer.write_all(text.as_bytes()).unwrap();
+        writer.finish().unwrap().finish().unwrap();
+        out
+    }
+
+    fn age_ref(file: &str, name: &str, identity: Option<&str>) -> SecretRef {
+        SecretRef::Age(AgeRef { file: file.into(), name: name.into(), identity: identity.map(str::to_owned) })
+    }
+
+    #[tokio::test]
+    async fn every_reference_is_resolved_once_and_taught() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, bytes: &[u8]| fs::write(folder.path().join(name), bytes).unwrap();
+        let text = "# passwords\nops: first: value\n\nroot:second\n";
+        let mut scrypt = age::scrypt::Recipient::new("the passphrase".to_owned().into());
+        scrypt.set_work_factor(2);
+        let locked = age::Encryptor::with_recipients(std::iter::once(&scrypt as &dyn age::Recipient)).unwrap();
+        write("locked.age", &sealed(locked, text, true));
+        let identity = age::x25519::Identity::generate();
+        let recipient = identity.to_public();
+        let keyed = age::Encryptor::with_recipients(std::iter::once(&recipient as &dyn age::Recipient)).unwrap();
+        write("keyed.age", &sealed(keyed, text, false));
+        write("identity", age::secrecy::ExposeSecret::expose_secret(&identity.to_string()).as_bytes());
+        let asked = Arc::new(AtomicUsize::new(0));
+        let count = asked.clone();
+        let ask: Ask = Arc::new(move |question| {
+            count.fetch_add(1, Ordering::Relaxed);
+            question
+                .contains("locked.age")
+                .then(|| Secret::new("the passphrase"))
+                .or_else(|| Some(Secret::new("typed")))
+        });
+        let redactor = Redactor::default();
+        let store = SecretStore::new(folder.path(), ask, redactor.clone());
+        let path = SecretRef::Env("PATH".into());
+        for _ in 0..2 {
+            for (reference, expected) in [
+                (&SecretRef::Prompt("Password?".into()), "typed"),
+                (&age_ref("locked.age", "ops", None), "first: value"),
+                (&age_ref("locked.age", "root", None), "second"),
+                (&age_ref("keyed.age", "root", Some("identity")), "second"),
+                (&path, std::env::var("PATH").unwrap().as_str()),
+            ] {
+                assert_eq!(store.get(reference).await.unwrap().expose(), expected);
+            }
+        }
+        assert_eq!(asked.load(Ordering::Relaxed), 2, "one question each");
+        assert_eq!(redactor.redact("typed second the passphrase"), "«secret» «secret» «secret»");
+        for (reference, expected) in [
+            (age_ref("locked.age", "nobody", None), "holds no value of the name"),
+            (age_ref("absent.age", "ops", None), "can't read"),
+            (age_ref("keyed.age", "ops", None), "keyed.age"),
+            (age_ref("identity", "ops", None), "identity"),
+            (SecretRef::Env("FERRY_TEST_UNSET".into()), "is not set"),
+        ] {
+            let store = SecretStore::new(folder.path(), store.ask.clone(), redactor.clone());
+            let error = store.get(&reference).await.unwrap_err().to_string();
+            assert!(error.contains(expected) && !error.contains("second"), "{error}");
+        }
+    }
+}

@@ -178,7 +178,7 @@ impl OnHost<'_> {
 
     /// Whether ferry has worked on this host before: what is there is its own, and its ledger knows it.
     pub(super) fn is_ours(&self) -> bool {
-        !self.facts.ferry.is_empty()
+        self.facts.has_ledger()
     }
 }
 

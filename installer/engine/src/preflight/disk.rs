@@ -5,7 +5,7 @@ use super::{Check, Limit, Severity};
 use crate::facts::{PathFact, PathKind, Space};
 use crate::site::file::Role;
 
-const GIB: f64 = (1_u64 << 30) as f64;
+const GIB: f64 = 1_073_741_824.0;
 
 /// Images, containers, logs and volumes come to lie here.
 const DATA: &str = "/var/lib";

@@ -102,12 +102,12 @@ pub(super) const ADDRESS: Check = Check {
     severity: Severity::Strict,
     limit: None,
     fix: "set internalAddress in the site file to an address of the host",
-    run: Run::Host(|on| match on.facts.network.holding(on.host.internal) {
-        Some((name, ..)) => Seen::good(format!("{} is on {name}", on.host.internal)),
-        None => {
-            let own: Vec<String> = on.facts.network.addresses().map(|address| address.to_string()).collect();
-            Seen::bad(format!("{} is not among {}", on.host.internal, own.join(", ")))
+    run: Run::Host(|on| {
+        if let Some((name, ..)) = on.facts.network.holding(on.host.internal) {
+            return Seen::good(format!("{} is on {name}", on.host.internal));
         }
+        let own: Vec<String> = on.facts.network.addresses().map(|address| address.to_string()).collect();
+        Seen::bad(format!("{} is not among {}", on.host.internal, own.join(", ")))
     }),
 };
 

@@ -89,7 +89,7 @@ async fn on_its_own(site: &Site, entry: &site::Host, facts: &Facts, probe: &Prob
     let wanted = listens(site, entry).map(|port| (port.protocol, port.number(site)));
     let any: IpAddr = if entry.internal.is_ipv4() { [0; 4].into() } else { [0; 16].into() };
     let wanted: Vec<Target> = wanted.filter(|port| !taken.contains(port)).map(|port| Target::of(any, port)).collect();
-    if facts.ferry.is_empty() {
+    if !facts.has_ledger() {
         match probe.bind(&wanted).await {
             Ok(answers) => {
                 let bind = |answer: super::on_host::Answer| {

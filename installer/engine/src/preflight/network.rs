@@ -38,7 +38,7 @@ pub(super) const RANGES: Check = Check {
     limit: None,
     fix: "choose other ranges: kubernetes.podCIDR, kubernetes.serviceCIDR",
     run: Run::Host(|on| {
-        let own = |device: Option<&str>| device.is_some_and(|device| is_pod_link(device)) || device.is_none();
+        let own = |device: Option<&str>| device.is_none_or(is_pod_link);
         let mut found = Vec::new();
         for (what, range) in on.site().ranges() {
             for route in on.facts.network.routes.iter().filter(|route| route.to.prefix() > 0) {
@@ -229,7 +229,7 @@ fn virtual_address(whole: &Whole<'_>) -> Seen {
     let mut wrong = Vec::new();
     for (host, facts) in whole.known() {
         if let Some((device, ..)) = facts.network.holding(address)
-            && facts.ferry.is_empty()
+            && !facts.has_ledger()
         {
             wrong.push(format!("{} has {address} on {device}", host.name));
         }

@@ -25,7 +25,7 @@ pub enum From {
 #[derive(Debug, Clone, Copy)]
 pub struct Port {
     /// The number; 0 where the site says it.
-    port: u16,
+    usual: u16,
     /// TCP or UDP.
     pub protocol: Protocol,
     /// What listens there.
@@ -39,13 +39,13 @@ pub struct Port {
 }
 
 const fn port(
-    port: u16,
+    usual: u16,
     protocol: Protocol,
     what: &'static str,
     from: From,
     listens: fn(&Site, &Host) -> bool,
 ) -> Port {
-    Port { port, protocol, what, from, listens, number: |_| None }
+    Port { usual, protocol, what, from, listens, number: |_| None }
 }
 
 fn control_plane(_: &Site, host: &Host) -> bool {
@@ -106,7 +106,7 @@ impl Port {
     /// The port's number in a site.
     #[must_use]
     pub fn number(&self, site: &Site) -> u16 {
-        (self.number)(site).unwrap_or(self.port)
+        (self.number)(site).unwrap_or(self.usual)
     }
 
     /// Whether `host` listens on it.

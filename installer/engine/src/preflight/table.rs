@@ -8,7 +8,7 @@ use super::{CHECKS, Finding, Findings, Outcome, Scope, Severity, Verdict};
 const WIDTH: usize = 100;
 /// Columns before the evidence: sign, id, hosts.
 const SIGN: usize = 7;
-const ID: usize = 30;
+const ID: usize = 31;
 const HOSTS: usize = 16;
 
 /// One line a check and distinct result, what fixes a failure below it, and the counts. Hosts with the same result share

@@ -133,7 +133,8 @@ async fn run(state: &State, mut read: ChannelReadHalf, write: &ChannelWriteHalf<
     };
     let work = async {
         let (status, out, err) = tokio::join!(child.wait(), out, err);
-        (out?, err?);
+        out?;
+        err?;
         finish(write, command, status_of(status?)).await
     };
     tokio::pin!(work);

@@ -2,9 +2,10 @@
 //!
 //! ```text
 //! look     part there? its size and digest; free space; is the folder there        (root)
-//! send     cat >> part, from where it ends                                         (root, or sftp as root)
+//! send     cat >> part, from where it ends                                         (root)
 //! place    digest again, mode, owner, sync, mv                                     (root)
 //! ```
+//! Not by SFTP: it knows no sudo, many hardened hosts have none, and `cat` was measured faster (`tests/throughput.rs`).
 //! The part is named by the digest of what it will be, so nobody else's part is taken for ours. What stands between its
 //! beginning and its end is compared before it is built on, and all of it before it gets the name.
 
@@ -89,9 +90,10 @@ fn places(upload: &Upload) -> Option<Places> {
     Some(Places { folder: folder.to_owned(), part })
 }
 
-/// A shell function that prints the SHA-256 of its input.
-const HASH: &str = "hash() { if command -v sha256sum >/dev/null 2>&1; then sha256sum; \
-                    else openssl dgst -sha256 -r; fi | cut -c1-64; }";
+/// A shell function that prints the SHA-256 of its input. `openssl` first: it uses the processor's own instructions,
+/// which many a `sha256sum` does not (measured on Debian 12: six times as fast).
+const HASH: &str = "hash() { if openssl dgst -sha256 -r </dev/null >/dev/null 2>&1; then openssl dgst -sha256 -r; \
+                    else sha256sum; fi | cut -c1-64; }";
 
 async fn look(host: &Arc<Inner>, upload: &Upload, places: &Places) -> Result<Found, HostError> {
     let (folder, part, path) = (quote(&places.folder), quote(&places.part), quote(&upload.path));

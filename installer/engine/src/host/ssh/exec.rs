@@ -108,7 +108,7 @@ impl Exec<'_> {
                     cut = format!("the session ended with status {exit_status}, and the command without one");
                 }
                 Some(ChannelMsg::ExitSignal { signal_name, .. }) => {
-                    cut = format!("the session was killed: {signal_name:?}")
+                    cut = format!("the session was killed: {signal_name:?}");
                 }
                 // Output may still be on its way after the status, so only this is the end.
                 Some(ChannelMsg::Close) | None => break,

@@ -32,7 +32,7 @@ pub struct SshHost(pub(super) Arc<Inner>);
 pub(super) struct Inner {
     pub(super) host: site::Host,
     pub(super) settings: Settings,
-    link: Mutex<Option<Arc<Link>>>,
+    link: Mutex<Slot>,
     slots: Arc<Semaphore>,
     climb: OnceCell<Climb>,
     /// Held while a password is tried for the first time.
@@ -41,6 +41,14 @@ pub(super) struct Inner {
     refused: std::sync::Mutex<Option<Refusal>>,
     /// Paths that are being uploaded to.
     pub(super) parts: super::carry::Parts,
+}
+
+/// The connection, or how the last try to have one ended.
+#[derive(Default)]
+struct Slot {
+    link: Option<Arc<Link>>,
+    /// When the last try failed, at which host, and the address and reason.
+    failed: Option<(Instant, String, String, String)>,
 }
 
 /// A refusal that is final for this host.
@@ -72,14 +80,19 @@ impl Inner {
 
     /// The connection, made anew if it is broken.
     pub(super) async fn link(&self) -> Result<Arc<Link>, HostError> {
+        let asked = Instant::now();
         let mut slot = self.link.lock().await;
-        if let Some(link) = slot.as_ref().filter(|link| !link.is_closed()) {
+        if let Some(link) = slot.link.as_ref().filter(|link| !link.is_closed()) {
             return Ok(link.clone());
+        }
+        // Who waited for a try that failed gets its outcome, not a try of their own.
+        if let Some((_, host, address, why)) = slot.failed.clone().filter(|(when, ..)| *when >= asked) {
+            return Err(HostError::new(host, HostErrorKind::Unreachable { address, why }));
         }
         if let Some(Refusal::Login { user, tried }) = self.refusal() {
             return Err(self.error(HostErrorKind::Login { user, tried }));
         }
-        *slot = None;
+        *slot = Slot::default();
         let opened = tokio::select! {
             biased;
             () = self.settings.cancel.cancelled() => Err(self.error(HostErrorKind::Cancelled)),
@@ -88,8 +101,11 @@ impl Inner {
         if let Err(HostError { kind: HostErrorKind::Login { user, tried }, .. }) = &opened {
             self.refuse(Refusal::Login { user: user.clone(), tried: tried.clone() });
         }
+        if let Err(HostError { host, kind: HostErrorKind::Unreachable { address, why } }) = &opened {
+            slot.failed = Some((Instant::now(), host.clone(), address.clone(), why.clone()));
+        }
         let link = Arc::new(opened?);
-        *slot = Some(link.clone());
+        slot.link = Some(link.clone());
         Ok(link)
     }
 
@@ -276,7 +292,7 @@ impl Drop for Running {
     }
 }
 
-impl<'a> Feed<'a> {
+impl Feed<'_> {
     pub(super) fn of(stdin: &Stdin) -> Self {
         Self::Bytes(match stdin {
             Stdin::Empty => Bytes::new(),

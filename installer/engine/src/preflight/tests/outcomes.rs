@@ -57,7 +57,7 @@ fn what_was_not_measured_never_passes() {
 fn what_ferry_has_started_itself_is_no_leftover() {
     let mut world = World::healthy();
     let facts = world.facts("node1");
-    facts.ferry = vec!["ledger.jsonl".into()];
+    facts.ferry = vec!["ledger".into()];
     facts.paths.get_mut("/var/lib/etcd").unwrap().entries = 1;
     facts.paths.get_mut("/etc/kubernetes").unwrap().entries = 3;
     facts.processes.insert("kubelet".into());
@@ -97,22 +97,22 @@ fn the_table_fits_and_says_how_to_cure() {
         assert!(line.chars().count() <= 100 && !line.ends_with(' ') && !line.contains('\u{1b}'), "{line:?}");
     }
     for expected in [
-        "ok     kernel.version                node1           6.1.0-25-amd64",
-        "FAIL   resources.control-plane-memorynode1           3072 MiB, at least 3600",
-        "STRICT leftovers.etcd                node1           /var/lib/etcd has 1 entries",
+        "ok     kernel.version                 node1           6.1.0-25-amd64",
+        "FAIL   resources.control-plane-memory node1           3072 MiB, at least 3600",
+        "STRICT leftovers.etcd                 node1           /var/lib/etcd has 1 entries",
         "       fix: save what is in it, and move it away",
-        "waived time.source                   node2           chronyd.service: none of 10.0.0.5, 10.0.0.6",
+        "waived time.source                    node2           chronyd.service: none of 10.0.0.5, 10.0.0.6",
         "       because: there is no time server on this ship",
-        "plan   kernel.oom-score              node2           no CAP_SYS_RESOURCE",
+        "plan   kernel.oom-score               node2           no CAP_SYS_RESOURCE",
         "       ferry: sets restrict_oom_score_adj = true in containerd",
-        "ok     identity.systemd              node1",
+        "ok     identity.systemd               node1",
         "2 failed, of which 1 strict",
         "not ready: the strict failures have to be cured",
     ] {
         assert!(text.contains(expected), "{expected}\n{text}");
     }
     let swap = text.lines().find(|line| line.contains("resources.swap")).unwrap();
-    assert_eq!(swap, "ok     resources.swap                all             no swap");
+    assert_eq!(swap, "ok     resources.swap                 all             no swap");
 }
 
 #[test]

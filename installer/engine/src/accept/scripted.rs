@@ -1,1 +1,0 @@
-//! A host of tests that answers by matcher.
