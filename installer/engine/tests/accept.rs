@@ -264,8 +264,8 @@ fn cases() -> Vec<Case> {
                         "\"image\": \"docker.io/library/evil:1\"",
                     ),
                     (
-                        "sha256:3022b7c2545f82b59de5c66211a027e18e1b41401f65881b425cba44449385b6",
-                        "sha256:0022b7c2545f82b59de5c66211a027e18e1b41401f65881b425cba44449385b6",
+                        "sha256:7f250877395b67ad2b54d5ceba6ade2f734f99ae4a4411139c6eef7e9500ea47",
+                        "sha256:00250877395b67ad2b54d5ceba6ade2f734f99ae4a4411139c6eef7e9500ea47",
                     ),
                 ],
             ),

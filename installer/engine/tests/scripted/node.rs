@@ -29,6 +29,8 @@ impl Authority {
     /// A new one.
     pub(crate) fn new(name: &str) -> Self {
         let mut parameters = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        parameters.distinguished_name = rcgen::DistinguishedName::new();
+        parameters.distinguished_name.push(rcgen::DnType::CommonName, name);
         parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let key = KeyPair::generate().unwrap();
         let pem = parameters.self_signed(&key).unwrap().pem();
@@ -145,7 +147,7 @@ pub(crate) fn healthy(authorities: &Authorities, probe_digest: &str) -> Scripted
         .says(&["apply -f -"], "")
         .says(&["get pods -n ferry-accept"], &pods())
         .says(&["get service -n ferry-accept"], "10.96.7.7")
-        .says(&["/sys/class/net/"], "1500\n")
+        .says(&["ip -o link show"], "1500\n")
         .says(&["/etc/resolv.conf"], "0\n")
         .says(&["get pvc -n ferry-accept"], "Bound")
         .says(&["get pod -n ferry-accept"], "Succeeded")
