@@ -433,6 +433,28 @@ async fn a_connection_that_falls_silent_is_given_up() {
 }
 
 #[tokio::test]
+async fn a_fake_host_leaves_no_process_behind() {
+    let (fake, folder) = start(Nature::default()).await;
+    let pid = fake.folder().join("pid");
+    let kept = folder.path().join("pid");
+    let host = connect(&fake, &settings(&folder)).await.unwrap();
+    let command = Command::new(format!("sleep 1000 & echo $! > pid; cp pid {}; wait", kept.display()));
+    let begun = async {
+        while std::fs::read_to_string(&kept).unwrap_or_default().is_empty() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        fake.off();
+    };
+    let (outcome, ()) = tokio::join!(host.run(&command), begun);
+    assert!(outcome.unwrap_err().is_absence());
+    let process = format!("/proc/{}", std::fs::read_to_string(&kept).unwrap().trim());
+    while std::path::Path::new(&process).exists() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert!(pid.exists());
+}
+
+#[tokio::test]
 async fn the_users_known_hosts_are_believed_where_nothing_is_recorded() {
     let (fake, folder) = start(Nature { keys: vec!["ssh-ed25519", "ecdsa-sha2-nistp256"], ..Nature::default() }).await;
     let mut settings = settings(&folder);

@@ -112,7 +112,8 @@ async fn run(state: &State, mut read: ChannelReadHalf, write: &ChannelWriteHalf<
     process.args(["-c", &command.script]).current_dir(&state.folder).env("LC_ALL", "C").process_group(0);
     process.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
     let mut child = process.spawn()?;
-    begin(write, command, child.id().unwrap_or(0)).await?;
+    let group = Group(child.id().unwrap_or(0));
+    begin(write, command, group.0).await?;
     let mut stdin = child.stdin.take();
     let out = pipe(child.stdout.take(), write, None);
     let err = pipe(child.stderr.take(), write, Some(1));
@@ -137,11 +138,27 @@ async fn run(state: &State, mut read: ChannelReadHalf, write: &ChannelWriteHalf<
         err?;
         finish(write, command, status_of(status?)).await
     };
+    // When nobody listens any longer, nothing of it is left behind.
+    let _group = group;
     tokio::pin!(work);
     tokio::select! {
         done = &mut work => done,
-        // Standard input may end long before the script does, the channel may not.
-        () = feed => work.await,
+        // The channel is gone, and with it whoever waited: the group is killed.
+        () = feed => Ok(()),
+    }
+}
+
+/// A process group that is killed with this. It is gone, as a rule, and then nothing happens.
+struct Group(u32);
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if self.0 > 1 {
+            let script = format!("kill -s KILL -- -{}", self.0);
+            let mut kill = std::process::Command::new("sh");
+            let _ =
+                kill.args(["-c", &script]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
+        }
     }
 }
 

@@ -5,7 +5,7 @@
 //! send     cat >> part, from where it ends                                         (root)
 //! place    digest again, mode, owner, sync, mv                                     (root)
 //! ```
-//! Not by SFTP: it knows no sudo, many hardened hosts have none, and `cat` was measured faster (`tests/throughput.rs`).
+//! Not by SFTP: it knows no sudo, many hardened hosts have none, and `cat` was measured faster (`tests/openssh/throughput.rs`).
 //! The part is named by the digest of what it will be, so nobody else's part is taken for ours. What stands between its
 //! beginning and its end is compared before it is built on, and all of it before it gets the name.
 

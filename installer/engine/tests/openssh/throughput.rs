@@ -1,14 +1,15 @@
 //! How fast uploads are beside `scp` and `sftp`, over loopback. Prints, and asserts nothing: times are the machine's.
-
-mod sshd;
+//!
+//! `cargo test --release -p ferry-engine --test openssh throughput -- --ignored --nocapture`
+#![expect(clippy::print_stderr, reason = "a measurement is there to be read")]
 
 use std::process::Command as Process;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::sshd::{Options, Sshd, host};
 use ferry_bundle_format::Digest;
 use ferry_engine::host::{Bytes, Command, Host, HostError, Output, Upload, ssh};
-use sshd::{Options, Sshd};
 
 /// Prints how long each command of an upload took.
 struct Phases;
@@ -34,7 +35,7 @@ async fn uploads_beside_scp_and_sftp() {
     let target = sshd.folder().join("target");
     let mut settings = sshd.settings();
     settings.trace = Arc::new(Phases);
-    let host = ssh::connect(&sshd::host(vec![sshd.jump()]), &settings).await.unwrap();
+    let host = ssh::connect(&host(vec![sshd.jump()]), &settings).await.unwrap();
     let upload = Upload {
         digest: Digest::of(&bytes),
         source: Arc::new(Bytes(Arc::new(bytes))),

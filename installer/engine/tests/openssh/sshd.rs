@@ -53,6 +53,7 @@ impl Drop for Sshd {
     }
 }
 
+#[expect(clippy::print_stderr, reason = "a test that tests nothing says so")]
 fn program(name: &str) -> Option<PathBuf> {
     let folders = ["/usr/sbin", "/usr/bin", "/sbin", "/bin", "/usr/local/sbin"];
     let found = folders.iter().map(|folder| Path::new(folder).join(name)).find(|path| path.exists());
@@ -118,6 +119,7 @@ fn isolated(folder: &Path, options: &Options) -> String {
 
 impl Sshd {
     /// Starts one, or says why not.
+    #[expect(clippy::print_stderr, reason = "a test that tests nothing says so")]
     pub(crate) fn start(options: &Options) -> Option<Self> {
         let sshd = program("sshd")?;
         if plain_user() != "root" {
