@@ -10,40 +10,101 @@ fn root() -> PathBuf {
 }
 
 /// The arrows: a crate, and the crates of ours that it may depend on.
-const ARROWS: [(&str, &[&str]); 4] = [
+const ARROWS: [(&str, &[&str]); 7] = [
     ("ferry-bundle-format", &[]),
     ("ferry-bundler", &["ferry-bundle-format"]),
-    ("tests", &["ferry-bundle-format", "ferry-bundler"]),
+    ("ferry-engine", &["ferry-bundle-format"]),
+    ("ferry-installer", &["ferry-bundle-format", "ferry-engine"]),
+    ("ferry-probe", &[]),
+    ("tests", &["ferry-bundle-format", "ferry-bundler", "ferry-engine"]),
     ("vm-tests", &["ferry-bundle-format", "ferry-bundler", "ferry-engine", "ferry-installer"]),
 ];
 
 /// What a crate must never pull in, by any way: what it does not do.
-const FORBIDDEN: [(&str, &[&str]); 2] = [
+const FORBIDDEN: [(&str, &[&str]); 5] = [
     ("ferry-bundle-format", &["reqwest", "hyper", "tokio", "russh", "clap", "indicatif", "axum"]),
     ("ferry-bundler", &["russh", "ratatui", "openssl-sys", "native-tls", "ring"]),
+    ("ferry-engine", &["reqwest", "clap", "ratatui", "indicatif", "openssl-sys", "native-tls", "ring"]),
+    ("ferry-installer", &["reqwest", "ferry-bundler", "openssl-sys", "native-tls", "ring"]),
+    // The probe runs in every pod and on every host: nothing but the standard library.
+    ("ferry-probe", &["libc", "serde", "serde_json", "tokio"]),
 ];
 
 /// One home for each library: the files (or folders, ending in `/`) in which it may be named.
-const HOMES: [(&str, &[&str]); 19] = [
+const HOMES: [(&str, &[&str]); 27] = [
     ("sha2", &["bundle/src/digest.rs"]),
     ("serde_saphyr", &["bundle/src/yaml.rs"]),
     ("ed25519_dalek", &["bundle/src/sign/key.rs"]),
     ("blake2", &["bundle/src/sign/minisign.rs"]),
-    ("age", &["bundle/src/sign/secret.rs"]),
+    ("age", &["bundle/src/sign/secret.rs", "installer/engine/src/vault.rs", "installer/engine/src/host/secrets.rs"]),
     ("jiff", &["bundle/src/lock/mod.rs", "bundler/src/source/"]),
-    ("getrandom", &["bundle/src/sign/key.rs", "bundler/src/source/retry.rs"]),
+    (
+        "getrandom",
+        &[
+            "bundle/src/sign/key.rs",
+            "bundler/src/source/retry.rs",
+            "installer/engine/src/pki/mod.rs",
+            "installer/engine/src/host/ssh/wrap.rs",
+        ],
+    ),
     ("reqwest", &["bundler/src/source/"]),
-    ("rustls", &["bundler/src/source/", "bundler/src/distribution/"]),
+    (
+        "rustls",
+        &[
+            "bundler/src/source/",
+            "bundler/src/distribution/",
+            "installer/engine/src/registry/client.rs",
+            "installer/engine/src/accept/tls.rs",
+            "installer/src/cli/mod.rs",
+        ],
+    ),
     ("rustls_native_certs", &["bundler/src/source/"]),
     ("docker_credential", &["bundler/src/source/"]),
-    ("tokio_rustls", &["bundler/src/distribution/"]),
+    (
+        "tokio_rustls",
+        &["bundler/src/distribution/", "installer/engine/src/registry/client.rs", "installer/engine/src/accept/tls.rs"],
+    ),
     ("axum", &["bundler/src/distribution/", "bundler/src/origin/"]),
     ("indicatif", &["bundler/src/ui/"]),
-    ("clap", &["bundler/src/cli/", "bundler/src/commands/", "vm-tests/src/cli.rs"]),
+    (
+        "clap",
+        &[
+            "bundler/src/cli/",
+            "bundler/src/commands/",
+            "installer/src/cli/",
+            "installer/src/commands/",
+            "vm-tests/src/cli.rs",
+        ],
+    ),
     ("clap_complete", &["bundler/src/commands/completions.rs"]),
-    ("rpassword", &["bundler/src/cli/", "bundler/src/commands/keygen.rs"]),
-    ("tar", &["bundle/src/archive/header.rs", "bundler/src/local/", "bundler/src/resolve/chart.rs"]),
-    ("flate2", &["bundler/src/resolve/chart.rs", "bundler/src/origin/", "vm-tests/src/origin/archive.rs"]),
+    ("rpassword", &["bundler/src/cli/", "bundler/src/commands/keygen.rs", "installer/src/session.rs"]),
+    (
+        "tar",
+        &[
+            "bundle/src/archive/header.rs",
+            "bundler/src/local/",
+            "bundler/src/resolve/chart.rs",
+            "installer/engine/src/supply.rs",
+            "installer/engine/src/registry/image.rs",
+        ],
+    ),
+    (
+        "flate2",
+        &[
+            "bundler/src/resolve/chart.rs",
+            "bundler/src/origin/",
+            "installer/engine/src/supply.rs",
+            "vm-tests/src/origin/archive.rs",
+        ],
+    ),
+    ("russh", &["installer/engine/src/host/ssh/", "installer/engine/src/host/fake/"]),
+    ("rcgen", &["installer/engine/src/pki/authority.rs"]),
+    ("x509_parser", &["installer/engine/src/pki/authority.rs", "installer/engine/src/accept/tls.rs"]),
+    ("bcrypt", &["installer/engine/src/pki/mod.rs"]),
+    ("similar", &["installer/engine/src/plan/diff.rs"]),
+    ("hyper", &["installer/engine/src/registry/client.rs"]),
+    ("hyper_util", &["installer/engine/src/registry/client.rs"]),
+    ("http_body_util", &["installer/engine/src/registry/client.rs"]),
 ];
 
 #[test]
@@ -81,7 +142,10 @@ fn crates_pull_in_nothing_that_they_do_not_do() {
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         let text = String::from_utf8(output.stdout).expect("text");
         let pulled: BTreeSet<&str> = text.lines().filter_map(|line| line.split(' ').next()).collect();
-        assert!(pulled.contains(name) && pulled.len() > 10, "cargo tree lists the dependencies");
+        assert!(
+            pulled.contains(name) && (pulled.len() > 10 || name == "ferry-probe"),
+            "cargo tree lists the dependencies"
+        );
         for forbidden in forbidden {
             assert!(!pulled.contains(forbidden), "{name} pulls in {forbidden}");
         }
@@ -113,7 +177,7 @@ fn names_crate(text: &str, name: &str) -> bool {
 fn every_library_has_one_home() {
     let root = root();
     let mut files = Vec::new();
-    for folder in ["bundle/src", "bundler/src", "vm-tests/src"] {
+    for folder in ["bundle/src", "bundler/src", "installer/src", "installer/engine/src", "probe/src", "vm-tests/src"] {
         sources(&root.join(folder), &mut files);
     }
     for path in &files {
@@ -132,7 +196,9 @@ fn every_library_has_one_home() {
 fn files_stay_small_enough_to_read() {
     let root = root();
     let mut files = Vec::new();
-    for folder in ["bundle/src", "bundler/src", "tests/src", "vm-tests/src"] {
+    for folder in
+        ["bundle/src", "bundler/src", "installer/src", "installer/engine/src", "probe/src", "tests/src", "vm-tests/src"]
+    {
         sources(&root.join(folder), &mut files);
     }
     for path in files {

@@ -80,13 +80,6 @@ impl Histogram {
 }
 
 #[cfg(test)]
-impl Metrics {
-    pub(super) fn of(text: &str) -> Self {
-        Self(text.to_owned())
-    }
-}
-
-#[cfg(test)]
 mod tests {
     use super::*;
 
