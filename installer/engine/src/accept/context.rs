@@ -92,9 +92,12 @@ impl<'a> Context<'a> {
     /// once.
     pub(super) async fn arena(&self) -> Result<&Arena, Unseen> {
         let made = self.arena.get_or_init(|| arena::open(self)).await;
-        made.as_ref().map_err(|why| match self.told.swap(true, Ordering::Relaxed) {
-            true => format!("{} (more at the first of these checks)", why.lines().next().unwrap_or_default()),
-            false => why.clone(),
+        made.as_ref().map_err(|why| {
+            if self.told.swap(true, Ordering::Relaxed) {
+                format!("{} (more at the first of these checks)", why.lines().next().unwrap_or_default())
+            } else {
+                why.clone()
+            }
         })
     }
 

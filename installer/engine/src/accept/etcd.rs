@@ -29,7 +29,8 @@ pub(super) type Baseline = BTreeMap<String, Metrics>;
 #[derive(Debug, Deserialize)]
 struct Health {
     endpoint: String,
-    health: bool,
+    #[serde(rename = "health")]
+    well: bool,
     #[serde(default)]
     took: String,
     #[serde(default)]
@@ -127,7 +128,7 @@ pub(super) async fn health(context: &Context<'_>) -> Vec<Finding> {
     let mut findings: Vec<Finding> = members
         .iter()
         .map(|one| {
-            Finding::judged(one.health, place(context, &one.endpoint), format!("{} {}", one.took, one.error), RUNS)
+            Finding::judged(one.well, place(context, &one.endpoint), format!("{} {}", one.took, one.error), RUNS)
         })
         .collect();
     findings.push(match ask::<Vec<EndpointStatus>>(context, "endpoint status").await {

@@ -106,7 +106,7 @@ async fn every(context: &Context<'_>, judge: impl Fn(&Host, &Node) -> Finding) -
 
 pub(super) async fn ready(context: &Context<'_>) -> Vec<Finding> {
     let look = || async {
-        let findings = every(context, |host, node| well(host, node)).await;
+        let findings = every(context, well).await;
         (findings.iter().all(|finding| finding.fix.is_none()), findings)
     };
     context.until(context.needs.patience, look).await

@@ -155,7 +155,7 @@ fn fault(pod: &Pod, since: i64) -> Option<String> {
         }
     }
     let ready = pod.status.conditions.iter().find(|one| one.r#type == "Ready");
-    if !ready.is_some_and(|one| one.status == "True") {
+    if ready.is_none_or(|one| one.status != "True") {
         let said = |one: &Condition| one.message.clone();
         let unplaced = pod.status.conditions.iter().find(|one| one.r#type == "PodScheduled" && one.status != "True");
         let message = unplaced.or(ready).map(said).unwrap_or_default();

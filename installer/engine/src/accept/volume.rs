@@ -58,7 +58,7 @@ async fn measure(context: &Context<'_>, limit: f64) -> Result<(bool, String), Un
 }
 
 fn pod(name: &str, arch: Arch, image: &str, verb: &str, seed: u64) -> Value {
-    workload::volume_pod(name, arch, image, CLAIM, json!(["volume", verb, "/data", "--seed", seed.to_string()]))
+    workload::volume_pod(name, arch, image, CLAIM, &json!(["volume", verb, "/data", "--seed", seed.to_string()]))
 }
 
 /// Waits until a pod has ended, and gives what it said. An error if it has not ended well.

@@ -19,8 +19,8 @@ pub(super) fn namespace() -> Value {
 /// One pod of kind `side` (`a` measures, `b` is measured) on every node of an architecture.
 pub(super) fn pods(side: &str, arch: Arch, image: &str, token: &str) -> Value {
     let labels = json!({"app": APP, "side": side, "arch": arch.as_str()});
-    let container = |name: &str, arguments: Value| container(name, image, arguments);
-    let spec = pod_spec(json!([
+    let container = |name: &str, arguments: Value| container(name, image, &arguments);
+    let spec = pod_spec(&json!([
         container("web", json!(["http", "--listen", format!(":{WEB_PORT}")])),
         container(
             "data",
@@ -70,10 +70,10 @@ pub(super) fn claim(name: &str) -> Value {
 }
 
 /// A pod that runs one command of the probe on a claim's volume, mounted at `/data`, and ends.
-pub(super) fn volume_pod(name: &str, arch: Arch, image: &str, claim: &str, arguments: Value) -> Value {
+pub(super) fn volume_pod(name: &str, arch: Arch, image: &str, claim: &str, arguments: &Value) -> Value {
     let mut one = container("volume", image, arguments);
     one["volumeMounts"] = json!([{"name": "data", "mountPath": "/data"}]);
-    let mut spec = pod_spec(json!([one]));
+    let mut spec = pod_spec(&json!([one]));
     spec["volumes"] = json!([{"name": "data", "persistentVolumeClaim": {"claimName": claim}}]);
     spec["restartPolicy"] = json!("Never");
     spec["nodeSelector"] = json!({"kubernetes.io/arch": arch.as_str()});
@@ -86,7 +86,7 @@ pub(super) fn image(authority: &str, digest: &Digest) -> String {
     format!("{authority}/{}@{digest}", crate::registry::PROBE_REPOSITORY)
 }
 
-fn pod_spec(containers: Value) -> Value {
+fn pod_spec(containers: &Value) -> Value {
     json!({
         "automountServiceAccountToken": false,
         "enableServiceLinks": false,
@@ -97,7 +97,7 @@ fn pod_spec(containers: Value) -> Value {
     })
 }
 
-fn container(name: &str, image: &str, arguments: Value) -> Value {
+fn container(name: &str, image: &str, arguments: &Value) -> Value {
     json!({
         "name": name, "image": image, "imagePullPolicy": "IfNotPresent", "args": arguments,
         "securityContext": {

@@ -7,7 +7,7 @@ use crate::event::{Outcome, Verdict};
 /// The report as JUnit XML.
 #[must_use]
 pub fn junit(report: &Report) -> String {
-    let steps = (!report.steps.is_empty()).then(|| suite("steps", report.last_time(), report.steps.iter().map(step)));
+    let steps = (!report.steps.is_empty()).then(|| suite("steps", &report.last_time(), report.steps.iter().map(step)));
     let checks = report.checks.iter().map(checks);
     let suites: String = steps.into_iter().chain(checks).collect();
     let name = escape(&format!("ferry {}", report.cluster));
@@ -17,7 +17,7 @@ pub fn junit(report: &Report) -> String {
 /// A test case: its XML, whether it failed, whether it was skipped, milliseconds.
 type Case = (String, bool, bool, u64);
 
-fn suite(name: &str, at: String, cases: impl Iterator<Item = Case>) -> String {
+fn suite(name: &str, at: &str, cases: impl Iterator<Item = Case>) -> String {
     let cases: Vec<Case> = cases.collect();
     let (failures, skipped) = (cases.iter().filter(|case| case.1).count(), cases.iter().filter(|case| case.2).count());
     let ms = cases.iter().map(|case| case.3).sum();
@@ -27,13 +27,13 @@ fn suite(name: &str, at: String, cases: impl Iterator<Item = Case>) -> String {
         escape(name),
         cases.len(),
         seconds(ms),
-        escape(&at),
+        escape(at),
     )
 }
 
 fn checks(run: &CheckRun) -> String {
     let name = if run.verb.is_empty() { "checks".to_owned() } else { format!("checks of {}", run.verb) };
-    suite(&name, run.at.to_string(), run.checks.iter().map(check))
+    suite(&name, &run.at.to_string(), run.checks.iter().map(check))
 }
 
 fn check(check: &Check) -> Case {

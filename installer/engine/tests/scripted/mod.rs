@@ -2,8 +2,8 @@
 //!
 //! The answer given last wins, so a test takes the healthy host and makes one thing ill. Every script that ran is kept.
 
-pub mod node;
-pub mod probe;
+pub(crate) mod node;
+pub(crate) mod probe;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -19,7 +19,7 @@ type Serve = Arc<dyn Fn() -> Box<dyn Stream> + Send + Sync>;
 
 /// A host that answers by matcher.
 #[derive(Clone, Default)]
-pub struct Scripted {
+pub(crate) struct Scripted {
     name: String,
     answers: Vec<(Vec<String>, Answer)>,
     ports: BTreeMap<u16, Serve>,
@@ -28,12 +28,12 @@ pub struct Scripted {
 
 impl Scripted {
     /// A host that knows no answer.
-    pub fn new(name: &str) -> Self {
+    pub(crate) fn new(name: &str) -> Self {
         Self { name: name.into(), ..Self::default() }
     }
 
     /// Answers scripts that hold all of `parts`.
-    pub fn answers(
+    pub(crate) fn answers(
         mut self,
         parts: &[&str],
         answer: impl Fn(&str, &str) -> (i32, String) + Send + Sync + 'static,
@@ -43,31 +43,31 @@ impl Scripted {
     }
 
     /// Says this, with status 0.
-    pub fn says(self, parts: &[&str], text: &str) -> Self {
+    pub(crate) fn says(self, parts: &[&str], text: &str) -> Self {
         let text = text.to_owned();
         self.answers(parts, move |_, _| (0, text.clone()))
     }
 
     /// Fails with this.
-    pub fn fails(self, parts: &[&str], text: &str) -> Self {
+    pub(crate) fn fails(self, parts: &[&str], text: &str) -> Self {
         let text = text.to_owned();
         self.answers(parts, move |_, _| (1, text.clone()))
     }
 
     /// Serves connections to a port.
-    pub fn serves(mut self, port: u16, serve: impl Fn() -> Box<dyn Stream> + Send + Sync + 'static) -> Self {
+    pub(crate) fn serves(mut self, port: u16, serve: impl Fn() -> Box<dyn Stream> + Send + Sync + 'static) -> Self {
         self.ports.insert(port, Arc::new(serve));
         self
     }
 
     /// Serves nothing on a port.
-    pub fn closed(mut self, port: u16) -> Self {
+    pub(crate) fn closed(mut self, port: u16) -> Self {
         self.ports.remove(&port);
         self
     }
 
     /// Every script that ran.
-    pub fn ran(&self) -> Vec<String> {
+    pub(crate) fn ran(&self) -> Vec<String> {
         self.ran.lock().unwrap().clone()
     }
 }

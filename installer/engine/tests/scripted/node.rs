@@ -13,21 +13,21 @@ use super::Scripted;
 use super::probe::{self, Ill, PODS};
 
 /// A captured text.
-pub fn captured(name: &str) -> String {
+pub(crate) fn captured(name: &str) -> String {
     let path = format!("{}/tests/fixtures/accept/{name}", env!("CARGO_MANIFEST_DIR"));
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
 /// An authority.
 #[derive(Clone)]
-pub struct Authority {
+pub(crate) struct Authority {
     pem: String,
     issuer: Arc<Issuer<'static, KeyPair>>,
 }
 
 impl Authority {
     /// A new one.
-    pub fn new(name: &str) -> Self {
+    pub(crate) fn new(name: &str) -> Self {
         let mut parameters = CertificateParams::new(vec![name.to_owned()]).unwrap();
         parameters.distinguished_name = rcgen::DistinguishedName::new();
         parameters.distinguished_name.push(rcgen::DnType::CommonName, name);
@@ -38,12 +38,17 @@ impl Authority {
     }
 
     /// Its certificate.
-    pub fn pem(&self) -> String {
+    pub(crate) fn pem(&self) -> String {
         self.pem.clone()
     }
 
     /// A server whose certificate it has signed, valid until a year: every connection is answered with `answer`, an HTTP response.
-    pub fn server(&self, names: &[&str], until: i32, answer: &'static str) -> impl Fn() -> Box<dyn Stream> + use<> {
+    pub(crate) fn server(
+        &self,
+        names: &[&str],
+        until: i32,
+        answer: &'static str,
+    ) -> impl Fn() -> Box<dyn Stream> + use<> {
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
         let mut parameters = CertificateParams::new(names).unwrap();
         parameters.not_after = rcgen::date_time_ymd(until, 1, 1);
@@ -71,7 +76,7 @@ impl Authority {
 }
 
 /// A server without TLS.
-pub fn plain(answer: String) -> impl Fn() -> Box<dyn Stream> {
+pub(crate) fn plain(answer: String) -> impl Fn() -> Box<dyn Stream> {
     move || {
         let (near, mut far): (DuplexStream, DuplexStream) = tokio::io::duplex(1 << 20);
         let answer = answer.clone();
@@ -85,28 +90,28 @@ pub fn plain(answer: String) -> impl Fn() -> Box<dyn Stream> {
 }
 
 /// The authorities of a site.
-pub struct Authorities {
-    pub cluster: Authority,
-    pub etcd: Authority,
-    pub registry: Authority,
+pub(crate) struct Authorities {
+    pub(crate) cluster: Authority,
+    pub(crate) etcd: Authority,
+    pub(crate) registry: Authority,
 }
 
 /// A year that no test will see.
-pub const LATER: i32 = 2099;
-pub const OK: &str = "HTTP/1.0 200 OK\r\n\r\nok";
-pub const REFUSED: &str = "HTTP/1.0 401 Unauthorized\r\n\r\n";
+pub(crate) const LATER: i32 = 2099;
+pub(crate) const OK: &str = "HTTP/1.0 200 OK\r\n\r\nok";
+pub(crate) const REFUSED: &str = "HTTP/1.0 401 Unauthorized\r\n\r\n";
 
 /// etcd's metrics as an answer.
-pub fn metrics(text: &str) -> impl Fn() -> Box<dyn Stream> + use<> {
+pub(crate) fn metrics(text: &str) -> impl Fn() -> Box<dyn Stream> + use<> {
     plain(format!("HTTP/1.0 200 OK\r\n\r\n{text}"))
 }
 
 /// The names in the API server's certificate.
-pub const API: [&str; 5] =
+pub(crate) const API: [&str; 5] =
     ["api.lab.local", "10.77.0.11", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local", "10.96.0.1"];
 
 /// The host `node1`, on which all is well.
-pub fn healthy(authorities: &Authorities, probe_digest: &str) -> Scripted {
+pub(crate) fn healthy(authorities: &Authorities, probe_digest: &str) -> Scripted {
     let image = format!("registry.lab.local:5000/ferry/probe@{probe_digest}");
     let images = captured("images.txt");
     let held =
@@ -160,7 +165,7 @@ pub fn healthy(authorities: &Authorities, probe_digest: &str) -> Scripted {
 }
 
 /// The pods that measure and are measured.
-pub fn pods() -> String {
+pub(crate) fn pods() -> String {
     let pod = |side: &str, address: &str| {
         json!({
             "metadata": {"name": format!("{side}-amd64-x"), "labels": {"side": side}},

@@ -4,7 +4,7 @@ use std::cell::Cell;
 
 /// What is wrong.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Ill {
+pub(crate) enum Ill {
     /// Nothing.
     Nothing,
     /// Names of the cluster are not known.
@@ -24,10 +24,10 @@ pub enum Ill {
 }
 
 /// The pods' addresses, `a` first.
-pub const PODS: [&str; 2] = ["10.244.0.20", "10.244.0.21"];
+pub(crate) const PODS: [&str; 2] = ["10.244.0.20", "10.244.0.21"];
 
 /// Runs a script of probe commands.
-pub fn run(script: &str, ill: Ill) -> (i32, String) {
+pub(crate) fn run(script: &str, ill: Ill) -> (i32, String) {
     let turn = Cell::new(0_usize);
     let commands = script.lines().filter_map(|line| line.split_once("ferry-probe ")?.1.split_once(" 2>&1"));
     let said: String = commands.map(|(command, _)| one(command, ill, &turn)).collect();
@@ -89,9 +89,9 @@ fn get(url: &str, ill: Ill, turn: &Cell<usize>) -> (bool, String) {
             _ => (false, "{\"ok\":true,\"ms\":0.9,\"status\":400,\"body\":\"Client sent an HTTP request\"}\n".into()),
         };
     }
-    if ill == Ill::SomeRequests && turn.get() % 5 == 0 {
+    if ill == Ill::SomeRequests && turn.get().is_multiple_of(5) {
         return (false, "{\"ok\":false,\"error\":\"connection timed out\",\"ms\":3000}\n".into());
     }
-    let name = if ill == Ill::OneEndpoint || turn.get() % 2 == 0 { "a-amd64-x" } else { "b-amd64-y" };
+    let name = if ill == Ill::OneEndpoint || turn.get().is_multiple_of(2) { "a-amd64-x" } else { "b-amd64-y" };
     (true, format!("{{\"ok\":true,\"ms\":0.7,\"status\":200,\"body\":\"{name}\"}}\n"))
 }
