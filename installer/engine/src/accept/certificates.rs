@@ -98,13 +98,12 @@ pub(super) async fn names(context: &Context<'_>) -> Vec<Finding> {
         let (names, issuer) = (served.names()?.join(", "), served.issuer()?);
         if let Some(authority) = &server.authority {
             served.verify(authority, &server.names)?;
-            Ok((true, format!("leads to the site's authority ({issuer}); stands for {names}")))
-        } else {
-            let trusted = served.verify(&context.needs.cluster_ca, &server.names).is_ok();
-            let by = if trusted { "leads to the cluster's authority" } else { "made by the server itself" };
-            let wanted = server.names.iter().all(|name| names.split(", ").any(|one| one == name));
-            Ok((wanted, format!("{by} ({issuer}); stands for {names}")))
+            return Ok((true, format!("leads to the site's authority ({issuer}); stands for {names}")));
         }
+        let trusted = served.verify(&context.needs.cluster_ca, &server.names).is_ok();
+        let by = if trusted { "leads to the cluster's authority" } else { "made by the server itself" };
+        let wanted = server.names.iter().all(|name| names.split(", ").any(|one| one == name));
+        Ok((wanted, format!("{by} ({issuer}); stands for {names}")))
     };
     every(context, judge, "run the installer again with the site file as it is now; then restart that server").await
 }

@@ -57,9 +57,7 @@ impl Folding {
                 }
             }
             Event::Check { .. } => self.check(record),
-            Event::Note { text } if !self.report.notes.contains(text) => {
-                self.report.notes.push(text.clone());
-            }
+            Event::Note { text } if !self.report.notes.contains(text) => self.report.notes.push(text.clone()),
             Event::Ended { well, changed, already, owed, summary } => {
                 let run = self.run(record);
                 (run.well, run.ended) = (Some(*well), Some(record.at));

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use super::base::FILES;
+use super::base::{FILES, PROGRAMS};
 use super::context::Context;
 use super::control_plane::{KUBECTL, objects, objects_folder};
 use crate::action::{Action, Run, Subject};
@@ -22,6 +22,17 @@ pub(super) fn step(context: &Context<'_>, host: &Host) -> Step {
     );
     let mut actions = vec![objects_folder()];
     actions.extend(objects(&format!("{FILES}/objects/coredns.yaml"), "CoreDNS's configuration", text));
+    // A connection to a Service that begins before kube-proxy's rules stand goes astray, and hangs until it times out.
+    let synced = format!("{PROGRAMS}/ferry-probe get http://127.0.0.1:10256/healthz");
+    actions.push(Action::Run(
+        Run::unless(
+            "kube-proxy has set up Services",
+            Subject::Wait,
+            synced.clone(),
+            format!("for i in $(seq 120); do {synced} && exit 0; sleep 1; done; {KUBECTL} -n kube-system get pods -o wide >&2; exit 1"),
+        )
+        .within(180),
+    ));
     actions.push(Action::Run(
         Run::unless(
             "kubeadm phase addon coredns",
@@ -50,12 +61,13 @@ fn corefile(site: &Site) -> String {
     }}
     ready
     prometheus :9153
-{hosts}    {others}
+    {others}
     reload
     loadbalance
 }}
 {domain}:53 in-addr.arpa:53 ip6.arpa:53 {{
     errors
+    ready
     kubernetes {domain} in-addr.arpa ip6.arpa {{
        pods insecure
        ttl 30
@@ -64,7 +76,7 @@ fn corefile(site: &Site) -> String {
     cache 30
     loadbalance
 }}
-",
+{hosts}",
         hosts = hosts(site)
     );
     for (zone, address) in &site.dns.wildcards {
@@ -73,7 +85,7 @@ fn corefile(site: &Site) -> String {
     text
 }
 
-/// The site's own names, for pods: as `/etc/hosts` has them, but for the API's, which on hosts may be a loopback address.
+/// The site's own names, for pods, in a block of their own: beside `template` in one block they would never be asked. As `/etc/hosts` has them, but for the API's, which on hosts may be a loopback address.
 fn hosts(site: &Site) -> String {
     let mut names: BTreeMap<&str, IpAddr> = BTreeMap::new();
     for host in &site.hosts {
@@ -93,8 +105,9 @@ fn hosts(site: &Site) -> String {
     for (name, address) in &site.dns.names {
         names.insert(name, *address);
     }
+    let zones: Vec<String> = names.keys().map(|name| format!("{name}:53")).collect();
     let lines: String = names.iter().map(|(name, address)| format!("       {address} {name}\n")).collect();
-    format!("    hosts {{\n{lines}       ttl 60\n       fallthrough\n    }}\n")
+    format!("{} {{\n    errors\n    hosts {{\n{lines}       ttl 60\n    }}\n}}\n", zones.join(" "))
 }
 
 /// Every name of a zone has one address; questions for other types are answered with nothing, not with an error.

@@ -91,9 +91,9 @@ pub(crate) fn plain(answer: String) -> impl Fn() -> Box<dyn Stream> {
 
 /// The authorities of a site.
 pub(crate) struct Authorities {
-    pub cluster: Authority,
-    pub etcd: Authority,
-    pub registry: Authority,
+    pub(crate) cluster: Authority,
+    pub(crate) etcd: Authority,
+    pub(crate) registry: Authority,
 }
 
 /// A year that no test will see.
