@@ -5,7 +5,7 @@
 //! node 2: a b    each: `http` on 8080 (container `web`) and `serve` on 9001, TCP and UDP (container `data`)
 //! ```
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use serde::Deserialize;
@@ -92,7 +92,27 @@ struct RawCondition {
     status: String,
 }
 
-/// Makes namespace, pods and Services, and waits until all pods are ready.
+#[derive(Debug, Deserialize)]
+struct RawSlice {
+    #[serde(default)]
+    endpoints: Vec<RawEndpoint>,
+}
+
+#[derive(Debug, Deserialize)]
+struct RawEndpoint {
+    #[serde(default)]
+    addresses: Vec<IpAddr>,
+    #[serde(default)]
+    conditions: RawReady,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct RawReady {
+    ready: Option<bool>,
+}
+
+/// Makes namespace, pods and Services, and waits until all pods are ready and the Services know it.
 pub(super) async fn open(context: &Context<'_>) -> Result<Arena, Unseen> {
     let kubectl = context.kubectl()?;
     if context.needs.probe.is_empty() {
@@ -121,10 +141,26 @@ pub(super) async fn open(context: &Context<'_>) -> Result<Arena, Unseen> {
         let state = state(context).await;
         return Err(format!("of {nodes} nodes, {} and {} run a pod that is ready\n{state}", a.len(), b.len()));
     }
+    let wanted: BTreeSet<IpAddr> = a.iter().chain(&b).map(|pod| pod.address).collect();
+    let known = || async {
+        let slices = format!("get endpointslices -n {NAMESPACE} -l kubernetes.io/service-name -o json");
+        let found = kubectl.json::<List<RawSlice>>(&slices).await.map(|list| endpoints(&list));
+        (found.as_ref().is_ok_and(|found| found.is_superset(&wanted)), found)
+    };
+    let found = context.until(context.needs.patience, known).await?;
+    if !found.is_superset(&wanted) {
+        return Err(format!("the Services know {} of {} pods", found.intersection(&wanted).count(), wanted.len()));
+    }
     let service =
         kubectl.text(&format!("get service -n {NAMESPACE} {SERVICE} -o jsonpath={{.spec.clusterIP}}")).await?;
     let service = service.trim().parse().map_err(|_| format!("the Service has the address {service:?}"))?;
     Ok(Arena { a, b, service })
+}
+
+fn endpoints(list: &List<RawSlice>) -> BTreeSet<IpAddr> {
+    let all = list.items.iter().flat_map(|slice| &slice.endpoints);
+    let ready = all.filter(|endpoint| endpoint.conditions.ready != Some(false));
+    ready.flat_map(|endpoint| endpoint.addresses.iter().copied()).collect()
 }
 
 fn ready(list: &List<RawPod>, side: &str) -> Vec<Pod> {

@@ -1,6 +1,8 @@
 //! Puts a report into a folder: three files, each whole or not at all.
 
+use std::fs::Permissions;
 use std::io::{self, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use super::model::Report;
@@ -18,7 +20,10 @@ pub const HTML: &str = "report.html";
 pub fn write(folder: &Path, report: &Report) -> io::Result<()> {
     std::fs::create_dir_all(folder)?;
     for (name, text) in [(JSON, json(report)), (JUNIT, junit(report)), (HTML, html(report))] {
-        let mut file = tempfile::Builder::new().prefix(".ferry-report-").tempfile_in(folder)?;
+        let mut file = tempfile::Builder::new()
+            .prefix(".ferry-report-")
+            .permissions(Permissions::from_mode(0o644))
+            .tempfile_in(folder)?;
         file.write_all(text.as_bytes())?;
         file.as_file().sync_all()?;
         file.persist(folder.join(name)).map_err(|error| error.error)?;

@@ -146,6 +146,10 @@ pub(crate) fn healthy(authorities: &Authorities, probe_digest: &str) -> Scripted
         .says(&["delete namespace ferry-accept"], "")
         .says(&["apply -f -"], "")
         .says(&["get pods -n ferry-accept"], &pods())
+        .says(
+            &["get endpointslices -n ferry-accept"],
+            &json!({"items": [{"endpoints": [{"addresses": PODS, "conditions": {"ready": true}}]}]}).to_string(),
+        )
         .says(&["get service -n ferry-accept"], "10.96.7.7")
         .says(&["ip -o link show"], "1500\n")
         .says(&["/etc/resolv.conf"], "0\n")
