@@ -119,7 +119,7 @@ fn workload(bench: &Bench, host: u8) -> Result<(), Error> {
             std::thread::sleep(Duration::from_millis(500));
         }
     })?;
-    let log = kubectl(driver, host, "-n vm-tests logs tries 2>&1 || true")?;
+    let log = kubectl(driver, host, "-n vm-tests logs tries -c tries 2>&1 || true")?;
     bench.evidence.save("workload.log", &log);
     bench.check("the workload's tries succeed", result == "Succeeded", log.lines().last().unwrap_or(&result));
     for what in
