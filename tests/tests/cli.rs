@@ -406,7 +406,25 @@ fn the_example_manifests_ask_for_what_the_vendor_lists_know() {
         let path = entry.unwrap().path();
         // As far as it goes without a network.
         let flags = ["--attempts", "1", "--lock", "x.lock.yaml"];
-        let ended = ends(ferry.ends(&[&["lock", path.to_str().unwrap()], &flags[..]].concat()), ExitCode::Network);
+        let ended = ferry.ends(&[&["lock", path.to_str().unwrap()], &flags[..]].concat());
+        if path.ends_with("kubernetes-1.34-core.yaml") {
+            // It carries programs that are built first, and a component whose digests no vendor publishes as a list.
+            let ended = ends(ended, ExitCode::Input);
+            let known = [
+                "no vendor list knows component registry;",
+                "dist/ferry-probe-linux-amd64",
+                "dist/ferry-install-linux-amd64",
+            ];
+            let other = |line: &&str| {
+                !line.contains("Connection refused")
+                    && !line.contains("reaching ")
+                    && !known.iter().any(|one| line.contains(one))
+            };
+            let unknown: Vec<&str> = ended.stderr.lines().filter(|line| line.starts_with("  ")).filter(other).collect();
+            assert!(unknown.is_empty() && ended.stderr.contains(known[0]), "{unknown:?}");
+            continue;
+        }
+        let ended = ends(ended, ExitCode::Network);
         assert!(ended.stderr.contains("resolve: "), "{}", ended.stderr);
     }
 }

@@ -53,7 +53,7 @@ fn built(root: &Path) -> Result<(PathBuf, PathBuf, PathBuf), Error> {
     let build = |arguments: &[&str]| {
         Program::new(&cargo).args(["build", "--quiet", "--release", "--locked"]).args(arguments).folder(root)
     };
-    build(&["-p", "ferry-bundler", "-p", "ferry-installer"]).run()?;
+    build(&["-p", "ferry-bundler"]).run()?;
     build(&["--target", MUSL, "-p", "ferry-probe"]).run()?;
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
     let (here, musl) = (target.join("release"), target.join(MUSL).join("release"));
@@ -61,6 +61,7 @@ fn built(root: &Path) -> Result<(PathBuf, PathBuf, PathBuf), Error> {
     let install = if build(&["--target", MUSL, "-p", "ferry-installer"]).succeeds() {
         musl.join("ferry-install")
     } else {
+        build(&["-p", "ferry-installer"]).run()?;
         here.join("ferry-install")
     };
     Ok((here.join("ferry-bundle"), install, musl.join("ferry-probe")))

@@ -108,6 +108,9 @@ pub(super) const DATA_DIRECTORIES: Check = Check {
     limit: None,
     fix: "mount the disk at the path itself instead of a link; chmod o+x the parents",
     run: Run::Host(|on| {
+        if on.facts.has_ledger() {
+            return Seen::skipped("ferry has worked here: the folders are its own");
+        }
         let wrong: Vec<String> = data_paths(on)
             .filter_map(|(path, fact)| match fact.kind {
                 PathKind::Link => Some(format!("{path} is a link to {}", fact.link)),

@@ -1,6 +1,7 @@
 //! Whether the checks that a site's waivers and thresholds name are there, and can be waived or measured.
 
 use super::{CHECKS, Severity};
+use crate::accept;
 use crate::site::Site;
 
 /// Names in a site file that can't mean what they say.
@@ -14,6 +15,7 @@ pub fn unknown_names(site: &Site) -> Result<(), Unknown> {
     for waiver in &site.waivers {
         let id = waiver.check.value.as_str();
         match CHECKS.iter().find(|check| check.id == id) {
+            None if is_acceptance(id) => {}
             None => wrong.push(format!("line {}: there is no check {id}{}", waiver.check.line, near(id))),
             Some(check) if check.severity == Severity::Strict => {
                 wrong.push(format!("line {}: {id} can't be waived: {}", waiver.check.line, check.fix));
@@ -23,12 +25,18 @@ pub fn unknown_names(site: &Site) -> Result<(), Unknown> {
     }
     for id in site.thresholds.keys() {
         match CHECKS.iter().find(|check| check.id == id) {
+            None if is_acceptance(id) => {}
             None => wrong.push(format!("thresholds: there is no check {id}{}", near(id))),
             Some(check) if check.limit.is_none() => wrong.push(format!("thresholds: {id} compares with no number")),
             Some(_) => {}
         }
     }
     if wrong.is_empty() { Ok(()) } else { Err(Unknown(wrong)) }
+}
+
+/// Whether it is a check, or a topic of checks, of the running cluster.
+fn is_acceptance(id: &str) -> bool {
+    accept::CHECKS.iter().any(|check| check.id == id || check.id.split('.').next() == Some(id))
 }
 
 /// `; did you mean …?` with up to three ids that are written alike or have the same topic or name.
