@@ -46,12 +46,14 @@ pub(crate) fn run(arguments: &Args) -> Result<ExitCode, Failure> {
         What::Init { profile, output } => init(profile, output),
         What::Check { site } => check(site),
         What::Schema => {
-            let schema = schemars::schema_for!(SiteFile);
-            let text = serde_json::to_string_pretty(&schema).map_err(|error| Failure::of(ExitCode::Bug, &error))?;
-            show::text(&(text + "\n"));
+            show::text(&schema());
             Ok(ExitCode::Success)
         }
     }
+}
+
+fn schema() -> String {
+    serde_json::to_string_pretty(&schemars::schema_for!(SiteFile)).unwrap_or_default() + "\n"
 }
 
 fn init(profile: &str, output: &Path) -> Result<ExitCode, Failure> {
@@ -90,6 +92,15 @@ fn check(file: &Path) -> Result<ExitCode, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_schema_in_the_documentation_is_that_of_the_code() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/site.schema.json");
+        assert!(
+            std::fs::read_to_string(path).unwrap() == schema(),
+            "write it: ferry-install site schema >docs/site.schema.json"
+        );
+    }
 
     #[test]
     fn profiles_are_understood() {
