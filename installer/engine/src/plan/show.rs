@@ -18,12 +18,12 @@ pub struct Listed {
     pub input: String,
 }
 
-/// Every changing script of the plan, exactly as it will run, in the order of each host.
+/// Every changing script of what is to do, exactly as it will run, in the order of each host.
 #[must_use]
 pub fn commands(plan: &Plan) -> Vec<Listed> {
     let mut list = Vec::new();
     for step in plan.steps() {
-        for planned in &step.actions {
+        for planned in step.actions.iter().filter(|planned| !planned.is_done()) {
             for piece in planned.action.apply() {
                 if let Piece::Script { script, input } = piece {
                     let listed = Listed { step: step.id.clone(), host: step.host.clone(), script, input: name(&input) };

@@ -3,6 +3,11 @@
 //! What must hold is looked up on the host over plain SSH, not asked of ferry: nodes, versions, images by digest,
 //! traffic, a volume; nothing has tried to leave; a second install changes nothing; no planted secret is anywhere.
 
+use std::path::Path;
+
+use ferry_engine::event::Event;
+use ferry_engine::{journal, plan};
+
 use crate::error::Error;
 use crate::hosts::{self, Driver as _};
 use crate::installer::{self, SiteOptions};
@@ -42,6 +47,7 @@ pub(super) fn run(bench: &Bench) -> Result<(), Error> {
         return cluster::egress(bench);
     }
     cluster::all(bench, HOST, &bundle)?;
+    explained(bench, &installer::state_of(&site))?;
 
     let before = cluster::snapshot(&bench.driver, HOST)?;
     let code = install("again")?;
@@ -54,6 +60,26 @@ pub(super) fn run(bench: &Bench) -> Result<(), Error> {
 
     cluster::egress(bench)?;
     secrets(bench)?;
+    Ok(())
+}
+
+/// What ran is what the plan listed, in its order, and nothing else that changes something.
+fn explained(bench: &Bench, state: &Path) -> Result<(), Error> {
+    let plan = plan::load(&state.join("plan.json")).map_err(|error| Error::Asked(error.to_string()))?;
+    let path = state.join("journal.jsonl");
+    let records = journal::read(&path).map_err(Error::file("read", &path))?;
+    let listed: Vec<(String, String)> = plan::commands(&plan).into_iter().map(|one| (one.script, one.input)).collect();
+    let ran: Vec<(String, String)> = records
+        .into_iter()
+        .filter_map(|record| match record.event {
+            Event::Command { script, input, .. } if script.contains("f_log begin ") => Some((script, input)),
+            _ => None,
+        })
+        .collect();
+    let mut rest = listed.iter();
+    let strange = ran.iter().filter(|one| !rest.any(|listed| listed == *one)).count();
+    let seen = format!("{} listed, {} ran, {strange} of them not in the plan's order", listed.len(), ran.len());
+    bench.check("what ran is what the plan lists, in order", strange == 0 && ran.len() > 50, seen);
     Ok(())
 }
 
