@@ -185,7 +185,7 @@ pub(super) const OFFLOAD: Check = Check {
             return Seen::skipped("identity.address says what is wrong");
         };
         if interface.driver == "vmxnet3" {
-            return Seen::planned(format!("{name} is a vmxnet3"), "turns checksum offload of the VXLAN interface off");
+            return Seen::bad(format!("{name} is a vmxnet3"));
         }
         Seen::good(if interface.driver.is_empty() { "no hardware".to_owned() } else { interface.driver.clone() })
     }),
@@ -206,7 +206,10 @@ pub(super) const NETWORK_MANAGER: Check = Check {
         if spared {
             return Seen::good("they are unmanaged");
         }
-        Seen::planned("pods' interfaces are managed", "marks them as unmanaged in /etc/NetworkManager/conf.d")
+        Seen::planned(
+            "pods' interfaces are managed",
+            "marks them as unmanaged in /etc/NetworkManager/conf.d, and reloads it",
+        )
     }),
 };
 

@@ -18,7 +18,7 @@ pub(super) const SELINUX: Check = Check {
     }),
 };
 
-/// firewalld stays on and gets rules of the port table.
+/// firewalld stays on, and lets the site's own addresses through: by the operator's hand, until the plan does it.
 pub(super) const FIREWALLD: Check = Check {
     id: "security.firewalld",
     title: "firewalld lets the site's hosts and pods through",
@@ -30,7 +30,15 @@ pub(super) const FIREWALLD: Check = Check {
             return Seen::good("it does not run");
         }
         let zone = &on.facts.firewall.zone;
-        Seen::planned(format!("it runs, default zone {zone}"), "adds rules for the site's hosts, pods and Services")
+        let hosts = on.site().hosts.iter().map(|host| host.internal.to_string());
+        let ranges = on.site().ranges().map(|(_, range)| range.to_string());
+        let sources: String = hosts.chain(ranges).map(|source| format!(" --add-source={source}")).collect();
+        Seen::bad_fixed_by(
+            format!("it runs, default zone {zone}"),
+            format!(
+                "leave it on and let the site through: firewall-cmd --permanent --zone=trusted{sources} && firewall-cmd --reload; then waive this check"
+            ),
+        )
     }),
 };
 

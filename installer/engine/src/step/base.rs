@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use super::context::{Context, StepBuildError, program};
 use crate::action::{Action, Block, File, Folder, Run, Subject};
+use crate::facts::Facts;
 use crate::host::quote;
 use crate::plan::Step;
 use crate::preflight::{Sysctl, Wanted, wanted_sysctls};
@@ -33,12 +34,33 @@ pub(super) fn steps(context: &Context<'_>, host: &Host) -> Result<Vec<Step>, Ste
         Step::new("hosts.names", &host.name, "host name and /etc/hosts", names(context.site, host)),
     ];
     if host.is_node() {
+        let spare = network_manager(context.facts_of(host)?);
+        if !spare.is_empty() {
+            steps.push(Step::new("hosts.network-manager", &host.name, "NetworkManager leaves pods alone", spare));
+        }
         steps.push(Step::new("hosts.kernel", &host.name, "kernel modules and settings", kernel(context.site)));
     }
     for step in &mut steps {
         step.essential = is_essential(host);
     }
     Ok(steps)
+}
+
+/// Where NetworkManager runs, it is told to leave the interfaces of pods alone.
+fn network_manager(facts: &Facts) -> Vec<Action> {
+    if !facts.services.contains("NetworkManager.service") {
+        return Vec::new();
+    }
+    let links = ["cni*", "veth*", "cali*", "tunl*", "vxlan.*", "flannel*"].map(|link| format!("interface-name:{link}"));
+    let text = format!("[keyfile]\nunmanaged-devices={}\n", links.join(";"));
+    let folder = "/etc/NetworkManager/conf.d";
+    let reload =
+        Run::unless("NetworkManager has read it", Subject::Other, "true", "systemctl reload NetworkManager.service");
+    vec![
+        Action::Folder(Folder::new(folder, 0o755)),
+        Action::File(File::text(format!("{folder}/90-ferry.conf"), text)),
+        Action::Run(reload.stamped()),
+    ]
 }
 
 /// Whether the cluster can't be built while this host is away.

@@ -186,12 +186,9 @@ fn cases() -> Vec<Case> {
             })
         },
         case("network.proxies", |w| w.facts("node1").proxies = vec!["http_proxy=http://10.0.0.3:3128".into()]),
-        Case {
-            shows: Planned,
-            ..case("network.offload", |w| {
-                w.facts("node1").network.interfaces.get_mut("eth0").unwrap().driver = "vmxnet3".into();
-            })
-        }
+        case("network.offload", |w| {
+            w.facts("node1").network.interfaces.get_mut("eth0").unwrap().driver = "vmxnet3".into();
+        })
         .well(|w| w.facts("node2").network.interfaces.get_mut("ens192").unwrap().driver = "e1000".into()),
         Case { shows: Planned, ..case("network.networkmanager", |w| w.facts("node2").unmanaged_devices.clear()) }
             .well(|w| w.facts("node2").unmanaged_devices = vec!["unmanaged-devices=interface-name:cali*".into()]),
@@ -216,7 +213,7 @@ fn cases() -> Vec<Case> {
         }),
         case("dns.nsswitch", |w| w.facts("node2").names.nsswitch = "dns".into()),
         case("security.selinux", |w| w.facts("node2").security.container_selinux = None),
-        Case { shows: Planned, ..case("security.firewalld", |w| w.facts("node2").firewall.firewalld = true) }
+        case("security.firewalld", |w| w.facts("node2").firewall.firewalld = true)
             .well(|w| w.facts("node2").firewall.firewalld = false),
         case("security.packet-filter", |w| w.facts("node1").firewall.ufw = true),
         case("security.apparmor", |w| _ = w.facts("node1").binaries.remove("apparmor_parser")),

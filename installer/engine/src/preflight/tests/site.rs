@@ -51,6 +51,11 @@ impl World {
         let etcd = &mut one.paths.get_mut("/var/lib/etcd").unwrap().space;
         (etcd.device, etcd.mounted_at) = ("/dev/vdb".into(), "/var/lib/etcd".into());
         let mut two = open_euler();
+        // That host as its owner has made it ready.
+        two.firewall.firewalld = false;
+        if let Some(card) = two.network.interfaces.get_mut("ens192") {
+            card.driver = "e1000".into();
+        }
         // Whose clock has the control group version that is asked for: v2, as on the other.
         two.cgroups = one.cgroups.clone();
         let facts = BTreeMap::from([("node1".to_owned(), one), ("node2".to_owned(), two)]);
