@@ -106,11 +106,12 @@ impl Vault {
         Some(Content::Vault { name: name.to_owned(), digest, size: text.len() as u64 })
     }
 
-    /// Teaches the redactor everything that is not meant for everybody: all but certificates and public keys.
+    /// Teaches the redactor everything that is not meant for everybody: all but certificates and public keys. Whole files that
+    /// hold secrets are left out: the secrets in them have entries of their own, and their other lines are innocent.
     pub fn teach(&self, redactor: &Redactor) {
         for (name, text) in &self.entries {
             let public = [".crt", ".pub"].iter().any(|end| name.ends_with(end));
-            if !public {
+            if !public && !name.starts_with("rendered/") {
                 redactor.learn(&Secret::new(text.as_str()));
             }
         }
@@ -175,13 +176,14 @@ mod tests {
         let mut vault = Vault::open(&path, key.clone()).unwrap();
         vault.put("registry/push.password", "tr0ub4dor&3");
         vault.put("pki/ca.crt", "PUBLIC CERTIFICATE");
+        vault.put("rendered/one/etc/config.yml", "auth: tr0ub4dor&3");
         vault.save().unwrap();
         assert!(!String::from_utf8_lossy(&std::fs::read(&path).unwrap()).contains("tr0ub"));
         let again = Vault::open(&path, key).unwrap();
         assert_eq!(again.get("registry/push.password").unwrap().expose(), "tr0ub4dor&3");
         let redactor = Redactor::default();
         again.teach(&redactor);
-        assert_eq!(redactor.redact("x tr0ub4dor&3 PUBLIC CERTIFICATE"), "x «secret» PUBLIC CERTIFICATE");
+        assert_eq!(redactor.redact("auth: x tr0ub4dor&3 PUBLIC CERTIFICATE"), "auth: x «secret» PUBLIC CERTIFICATE");
         let other = ferry_bundle_format::sign::secret::generate_identity().0;
         let wrong = Vault::open(&path, VaultKey::Identity(Secret::new(other.as_str())));
         assert!(matches!(wrong, Err(VaultError::Open { .. })));

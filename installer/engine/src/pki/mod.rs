@@ -9,6 +9,7 @@ mod authority;
 
 use std::net::IpAddr;
 
+use base64::Engine as _;
 use ferry_bundle_format::lock::Timestamp;
 
 use crate::site::file::Role;
@@ -21,6 +22,9 @@ pub use authority::{Purpose, certificate_pin};
 pub const PULL_USER: &str = "ferry-pull";
 /// The user that writes to the registry, over its loopback port only.
 pub const PUSH_USER: &str = "ferry-push";
+
+/// The vault's entry with the reader's login, as HTTP's basic authentication sends it.
+pub const PULL_LOGIN: &str = "registry/pull.login";
 
 /// Makes what the site needs and the vault does not hold yet, and saves the vault if anything was made.
 pub fn prepare(site: &Site, vault: &mut Vault, now: Timestamp) -> Result<(), VaultError> {
@@ -90,6 +94,12 @@ fn passwords(vault: &mut Vault) -> Result<bool, VaultError> {
             vault.put(&format!("registry/{place}.htpasswd"), format!("{user}:{hash}\n"));
             made = true;
         }
+    }
+    // As containerd's files hold it: known, so that it is kept out of everything that is written down.
+    if let (false, Some(password)) = (vault.holds(PULL_LOGIN), vault.get("registry/pull.password")) {
+        let pair = format!("{PULL_USER}:{}", password.expose());
+        vault.put(PULL_LOGIN, base64::engine::general_purpose::STANDARD.encode(pair));
+        made = true;
     }
     Ok(made)
 }

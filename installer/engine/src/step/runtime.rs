@@ -2,12 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use base64::Engine as _;
-
 use super::base::{FILES, is_essential};
 use super::context::{Context, StepBuildError, program, unit};
 use crate::action::{Action, File, Folder};
-use crate::pki::PULL_USER;
+use crate::pki::PULL_LOGIN;
 use crate::plan::Step;
 use crate::site::Host;
 use crate::supply::Supply;
@@ -127,8 +125,7 @@ state = "/run/containerd"
 /// every other, so that nothing ever dials out.
 fn mirrors(context: &mut Context<'_>, host: &Host) -> Result<Vec<Action>, StepBuildError> {
     let authority = context.site.registry.authority();
-    let password = context.secret("registry/pull.password")?;
-    let login = base64::engine::general_purpose::STANDARD.encode(format!("{PULL_USER}:{password}"));
+    let login = context.secret(PULL_LOGIN)?;
     let ca = format!("{FILES}/registry-ca.crt");
     let registries: BTreeSet<String> =
         context.supply.lock().images.iter().map(|image| image.name.registry().to_owned()).collect();

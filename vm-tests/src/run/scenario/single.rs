@@ -69,13 +69,15 @@ fn explained(bench: &Bench, state: &Path) -> Result<(), Error> {
     let path = state.join("journal.jsonl");
     let records = journal::read(&path).map_err(Error::file("read", &path))?;
     let listed: Vec<(String, String)> = plan::commands(&plan).into_iter().map(|one| (one.script, one.input)).collect();
-    let ran: Vec<(String, String)> = records
+    let mut ran: Vec<(String, String)> = records
         .into_iter()
         .filter_map(|record| match record.event {
             Event::Command { script, input, .. } if script.contains("f_log begin ") => Some((script, input)),
             _ => None,
         })
         .collect();
+    // What is tried again runs twice in a row.
+    ran.dedup();
     let mut rest = listed.iter();
     let strange = ran.iter().filter(|one| !rest.any(|listed| listed == *one)).count();
     let seen = format!("{} listed, {} ran, {strange} of them not in the plan's order", listed.len(), ran.len());
