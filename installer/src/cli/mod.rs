@@ -71,3 +71,36 @@ pub(crate) fn main() -> std::process::ExitCode {
     };
     std::process::ExitCode::from(code as u8)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn every_verb_is_understood_as_the_guide_writes_it() {
+        Cli::command().debug_assert();
+        let lines = [
+            "site init --profile ha -o s.yaml",
+            "site check s.yaml",
+            "site schema",
+            "check s.yaml --bundle b.ferry --trust k.pub",
+            "plan s.yaml --bundle b.ferry --trust k.pub -o p.json",
+            "plan --show p.json --all",
+            "apply p.json s.yaml --bundle b.ferry --trust k.pub",
+            "install s.yaml --bundle b.ferry --trust k.pub --accept-host-keys --yes",
+            "accept s.yaml --bundle b.ferry --only dns",
+            "report s.yaml --json",
+        ];
+        for line in lines {
+            let parsed = Cli::try_parse_from(std::iter::once("ferry-install").chain(line.split(' ')));
+            assert!(parsed.is_ok(), "{line}: {}", parsed.err().map(|error| error.to_string()).unwrap_or_default());
+        }
+        let plan = Cli::try_parse_from(["ferry-install", "plan", "s.yaml", "--bundle", "b.ferry"]).expect("parsed");
+        assert!(format!("{:?}", plan.verb).contains("trust: Some"), "{:?}", plan.verb);
+        for line in ["plan", "plan s.yaml", "install s.yaml", "apply p.json --bundle b"] {
+            let parsed = Cli::try_parse_from(std::iter::once("ferry-install").chain(line.split(' ')));
+            assert!(parsed.is_err(), "{line}");
+        }
+    }
+}

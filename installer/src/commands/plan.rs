@@ -11,15 +11,13 @@ use ferry_engine::run::Workshop;
 use ferry_engine::step::Context;
 use ferry_engine::supply::Supply;
 
-use super::SiteAndBundle;
-use crate::cli::Common;
+use crate::cli::{Common, TrustArgs};
 use crate::failure::{ExitCode, Failure};
 use crate::session::{self, Session};
 use crate::show;
 
 /// Say what would be done to every host, and save it; or show a saved plan.
 #[derive(Debug, clap::Args)]
-#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct Args {
     /// Show a saved plan instead of making one: every command and file, in order, with no secret.
     #[arg(long, value_name = "PLAN.json", conflicts_with_all = ["site", "bundle", "output"])]
@@ -30,15 +28,11 @@ pub(crate) struct Args {
     /// Where to save the plan [default: STATE/plan.json].
     #[arg(short, long, value_name = "PLAN.json")]
     output: Option<PathBuf>,
+    /// The site file.
+    #[arg(value_name = "SITE.yaml", required_unless_present = "show")]
+    site: Option<PathBuf>,
     #[command(flatten)]
-    given: Option<Given>,
-}
-
-/// A site file and the bundle for it.
-#[derive(Debug, clap::Args)]
-struct Given {
-    #[command(flatten)]
-    site_and_bundle: SiteAndBundle,
+    trust: Option<TrustArgs>,
 }
 
 /// Runs it.
@@ -56,12 +50,12 @@ pub(crate) async fn run(arguments: &Args, common: &Common) -> Result<ExitCode, F
         }
         return Ok(ExitCode::Success);
     }
-    let Some(Given { site_and_bundle: given }) = &arguments.given else {
+    let (Some(site), Some(trust)) = (&arguments.site, &arguments.trust) else {
         return Err(Failure::new(ExitCode::Input, "a plan needs a site file and a bundle")
             .hint("ferry-install plan SITE.yaml --bundle FILE.ferry, or plan --show PLAN.json"));
     };
-    let session = Session::open(&given.site, common)?;
-    let supply = session.supply(&given.trust, common)?;
+    let session = Session::open(site, common)?;
+    let supply = session.supply(trust, common)?;
     session.began("plan", Some(&supply), None);
     let facts = session.facts().await?;
     let (plan, _) = make(&session, &supply, &facts).await?;
