@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use super::context::{Context, StepBuildError, program};
+use super::context::{Context, StepBuildError};
 use crate::action::{Action, Block, File, Folder, Run, Subject};
 use crate::facts::Facts;
 use crate::host::quote;
@@ -25,8 +25,10 @@ const MODULES: [&str; 3] = ["overlay", "br_netfilter", "nf_conntrack"];
 pub(super) fn steps(context: &Context<'_>, host: &Host) -> Result<Vec<Step>, StepBuildError> {
     let arch = context.arch(host)?;
     let mut place = vec![Action::Folder(Folder::new(FILES, 0o755)), Action::Folder(Folder::new(PROGRAMS, 0o755))];
-    let probe = context.supply.file("ferry-probe", arch)?;
-    place.push(program(&format!("{PROGRAMS}/ferry-probe"), Supply::content(probe)));
+    // Small, and needed before the registry is up: it is sent to each host.
+    let content = Supply::content(context.supply.file("ferry-probe", arch)?);
+    let (path, owner) = (format!("{PROGRAMS}/ferry-probe"), "root:root".into());
+    place.push(Action::File(File { path, mode: 0o755, owner, content }));
     let authority = context.public("registry/ca.crt")?;
     place.push(Action::File(File::text(format!("{FILES}/registry-ca.crt"), authority)));
     let mut steps = vec![
