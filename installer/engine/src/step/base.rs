@@ -81,13 +81,13 @@ fn names(site: &Site, host: &Host) -> Vec<Action> {
         ),
     );
     let text =
-        hosts_lines(site).into_iter().map(|(address, names)| format!("{address} {}\n", names.join(" "))).collect();
+        hosts_lines(site, host).into_iter().map(|(address, names)| format!("{address} {}\n", names.join(" "))).collect();
     let block = Block { path: "/etc/hosts".into(), name: site.cluster.clone(), text };
     vec![Action::Run(hostname), Action::Block(block)]
 }
 
-/// Address → names, in order of the addresses.
-fn hosts_lines(site: &Site) -> BTreeMap<IpAddr, Vec<String>> {
+/// Address → names as `host` has them, in order of the addresses.
+fn hosts_lines(site: &Site, host: &Host) -> BTreeMap<IpAddr, Vec<String>> {
     let mut lines: BTreeMap<IpAddr, Vec<String>> = BTreeMap::new();
     for host in &site.hosts {
         lines.entry(host.internal).or_default().push(host.name.clone());
@@ -97,7 +97,8 @@ fn hosts_lines(site: &Site) -> BTreeMap<IpAddr, Vec<String>> {
     }
     let api = match site.endpoint.kind {
         EndpointKind::Direct => site.with(Role::ControlPlane).next().map(|host| host.internal),
-        EndpointKind::Local => Some(IpAddr::from([127, 0, 0, 1])),
+        // The balancer runs where a kubelet does.
+        EndpointKind::Local => host.is_node().then(|| IpAddr::from([127, 0, 0, 1])),
         EndpointKind::Vip | EndpointKind::External => site.endpoint.address.as_ref().and_then(|text| text.parse().ok()),
     };
     if let Some(address) = api {
