@@ -103,6 +103,7 @@ fn firewall(frame: &Frame<'_>) -> Firewall {
     }
     Firewall {
         firewalld: frame.value("firewall", "firewalld") == "running",
+        version: frame.value("firewall", "version").to_owned(),
         zone: frame.value("firewall", "zone").to_owned(),
         ufw: frame.value("firewall", "ufw") == "Status: active",
         dropping,

@@ -8,6 +8,7 @@ mod context;
 mod control_plane;
 mod coredns;
 mod etcd;
+mod firewall;
 mod images;
 mod kubeadm;
 mod kubelet;
@@ -17,6 +18,7 @@ mod runtime;
 mod storage;
 
 pub use context::{Context, StepBuildError};
+pub(crate) use firewall::knows_policies;
 
 use crate::plan::{Stage, Step};
 use crate::site::file::Role;
@@ -33,6 +35,7 @@ pub fn stages(context: &mut Context<'_>) -> Result<Vec<Stage>, StepBuildError> {
     let mut hosts = Vec::new();
     for host in &site.hosts {
         hosts.extend(base::steps(context, host)?);
+        hosts.extend(firewall::step(context, host)?);
     }
     stage("hosts", hosts, false);
     let mut registries = Vec::new();
