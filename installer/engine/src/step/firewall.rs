@@ -4,8 +4,9 @@
 //! and what a zone allows is still allowed, because the policies only add (`target="CONTINUE"`). The ports come from
 //! [`PORTS`](crate::preflight::PORTS), the table that preflight dials. firewalld knows policies since 0.9.
 //!
-//! A reload keeps what kube-proxy and the pod network have written: with the nftables backend firewalld replaces its own
-//! table and no other. With the iptables backend everything goes, and kube-proxy writes its rules anew within half a minute.
+//! A reload of firewalld 1.3 empties the iptables tables, too, whatever its backend (seen): kube-proxy and the daemons of
+//! Calico and flannel write theirs anew within half a minute, the CNI plugins of a bridge network do not. So ferry reloads
+//! once and changes later what runs, and where the network has no daemon the masquerading of pods is firewalld's own rule.
 
 use std::fmt::Write as _;
 use std::net::IpAddr;
@@ -29,11 +30,27 @@ const TO_PODS: &str = "ferry-pods";
 
 /// Fails, and names the zone, where rules exist that a reload would lose.
 const NOTHING_TRANSIENT: &str = r#"words() { sed -e 1d -e '/^  interfaces:/d' | tr -s ' \t' '\n\n' | sort; }
-for zone in $(firewall-cmd --get-active-zones | sed -n 's/^\([^ ][^ ]*\).*/\1/p'); do
+for zone in $({ firewall-cmd --get-default-zone; firewall-cmd --get-active-zones | sed -n 's/^\([^ ][^ ]*\).*/\1/p'; } | sort -u); do
     if [ "$(firewall-cmd --zone="$zone" --list-all | words)" != "$(firewall-cmd --permanent --zone="$zone" --list-all | words)" ]; then
         echo "firewalld has rules in zone $zone that were made at run time only, and a reload would lose them: keep them with \`firewall-cmd --runtime-to-permanent\`, or drop them with \`firewall-cmd --reload\`" >&2
         exit 1
     fi
+done
+"#;
+
+/// What runs becomes what the files say, without a reload. Needs `$sets` and `$policies`.
+const IN_PLACE: &str = r#"t=$(mktemp -d /run/ferry-firewall.XXXXXX); trap 'rm -rf "$t"' EXIT
+for set in $sets; do
+    sed -n 's|.*<entry>\(.*\)</entry>.*|\1|p' /etc/firewalld/ipsets/$set.xml | sort >$t/wanted
+    firewall-cmd --ipset=$set --get-entries | sort >$t/now
+    comm -23 $t/wanted $t/now | while read -r one; do firewall-cmd -q --ipset=$set --add-entry="$one"; done
+    comm -13 $t/wanted $t/now | while read -r one; do firewall-cmd -q --ipset=$set --remove-entry="$one"; done
+done
+for policy in $policies; do
+    firewall-offline-cmd --policy=$policy --list-rich-rules | sort >$t/wanted
+    firewall-cmd --policy=$policy --list-rich-rules | sort >$t/now
+    comm -23 $t/wanted $t/now | while read -r one; do firewall-cmd -q --policy=$policy --add-rich-rule="$one"; done
+    comm -13 $t/wanted $t/now | while read -r one; do firewall-cmd -q --policy=$policy --remove-rich-rule="$one"; done
 done
 "#;
 
@@ -61,6 +78,23 @@ fn actions(site: &Site, host: &Host, facts: &Facts) -> Option<Vec<Action>> {
         .collect();
     let inputs: Vec<String> = files.iter().map(|file| format!("{} {}", file.path, file.content.digest())).collect();
     let inputs = Digest::of(inputs.join("\n").as_bytes()).hex()[..16].to_owned();
+    let names = |folder: &str| {
+        let start = format!("{FOLDER}/{folder}");
+        let short = |file: &File| Some(file.path.strip_prefix(&start)?.trim_end_matches(".xml").to_owned());
+        files.iter().filter_map(short).collect::<Vec<_>>().join(" ")
+    };
+    let known = format!("firewall-cmd --get-policies | tr ' ' '\\n' | grep -qx {TO_HOST}");
+    let read = Run::unless(
+        "firewalld applies ferry's rules",
+        Subject::Other,
+        known.clone(),
+        format!(
+            "sets='{}'; policies='{}' # {inputs}\nfirewall-cmd --check-config >/dev/null\nif {known}; then\n{IN_PLACE}else\n{NOTHING_TRANSIENT}firewall-cmd --reload >/dev/null\nfi",
+            names("ipsets/"),
+            names("policies/")
+        ),
+    )
+    .within(300);
     let mut actions = vec![Action::Run(Run::unless(
         "firewalld's folders",
         Subject::Other,
@@ -68,14 +102,6 @@ fn actions(site: &Site, host: &Host, facts: &Facts) -> Option<Vec<Action>> {
         format!("mkdir -p -m 750 {FOLDER}/policies {FOLDER}/ipsets"),
     ))];
     actions.extend(files.into_iter().map(Action::File));
-    let read = Run::unless(
-        "firewalld applies ferry's rules",
-        Subject::Other,
-        format!("firewall-cmd --get-policies | tr ' ' '\\n' | grep -qx {TO_HOST}"),
-        format!(
-            "{NOTHING_TRANSIENT}firewall-cmd --check-config >/dev/null && firewall-cmd --reload >/dev/null # {inputs}"
-        ),
-    );
     // The rules go before the files, so that firewalld is told once: `undo` of a file finds nothing left.
     let forget = format!(
         "rm -f {FOLDER}/policies/ferry-*.xml {FOLDER}/ipsets/ferry-*.xml\n! firewall-cmd --state >/dev/null 2>&1 || firewall-cmd --reload >/dev/null"
@@ -134,10 +160,8 @@ fn files(site: &Site, host: &Host) -> Vec<(String, String)> {
     let mut families: Vec<&str> = site.hosts.iter().map(|one| family(one.internal)).collect();
     families.sort_unstable();
     families.dedup();
-    let mut used: Vec<Group> = vec![Group::Hosts];
     let mut to_host = String::new();
     let mut accept = |group: Group, what: &str| {
-        used.push(group);
         for family in &families {
             let _ = writeln!(
                 to_host,
@@ -166,6 +190,12 @@ fn files(site: &Site, host: &Host) -> Vec<(String, String)> {
             to_pods.push_str(&rule);
         }
         let family = if pods.to_string().contains(':') { "ipv6" } else { "ipv4" };
+        if site.network.kind == NetworkKind::HostRoutes {
+            let _ = writeln!(
+                to_pods,
+                "  <rule family=\"{family}\"><source address=\"{pods}\"/><destination address=\"{pods}\" invert=\"True\"/><masquerade/></rule>"
+            );
+        }
         if families.contains(&family) {
             let set = Group::Hosts.name(family);
             let _ = writeln!(
@@ -174,10 +204,9 @@ fn files(site: &Site, host: &Host) -> Vec<(String, String)> {
             );
         }
     }
-    used.sort_unstable();
-    used.dedup();
     let mut files = Vec::new();
-    for group in used {
+    // All of them, whether this host's rules name them or not: a new set can't be had without a reload.
+    for group in [Group::Hosts, Group::Nodes, Group::Role(Role::ControlPlane), Group::Role(Role::Etcd)] {
         for family in &families {
             let of = site.hosts.iter().filter(|one| group.holds(one)).map(|one| one.internal);
             let entries = of.filter(|address| self::family(*address) == *family);
@@ -264,6 +293,9 @@ mod tests {
         let text = of(&site(), "node2", "policies/ferry-pods");
         assert!(text.contains("<source address=\"10.244.0.0/16\"/><accept/>") && text.contains("name=\"ANY\""));
         assert!(text.contains("<source ipset=\"ferry-hosts-ipv4\"/><destination address=\"10.244.0.0/16\"/><accept/>"));
+        assert!(!text.contains("masquerade"), "Calico does that itself");
+        let bare = site_with("network: {kind: host-routes}\n");
+        assert!(of(&bare, "node2", "policies/ferry-pods").contains("invert=\"True\"/><masquerade/>"));
     }
 
     #[test]
@@ -283,6 +315,10 @@ mod tests {
         assert!(actions(&site, &site.hosts[1], &facts).is_none());
         facts.firewall.version = "2.1.1".into();
         assert!(actions(&site, &site.hosts[1], &facts).is_some());
+        let all = format!("{:?}", actions(&site, &site.hosts[0], &facts));
+        for group in PORTS.iter().filter_map(|port| Group::of(port.from)) {
+            assert!(all.contains(&format!("ipsets/{}.xml", group.name("ipv4"))), "{group:?} has a set");
+        }
         facts.firewall.firewalld = false;
         assert!(actions(&site, &site.hosts[1], &facts).is_none());
     }

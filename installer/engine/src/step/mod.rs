@@ -15,6 +15,7 @@ mod kubelet;
 mod network;
 mod registry;
 mod runtime;
+mod selinux;
 mod storage;
 
 pub use context::{Context, StepBuildError};
@@ -72,5 +73,6 @@ pub fn stages(context: &mut Context<'_>) -> Result<Vec<Stage>, StepBuildError> {
         backups.push(backup::step(context, host));
     }
     stage("backup", backups, false);
+    selinux::label(context, &mut stages);
     Ok(stages)
 }

@@ -1,6 +1,7 @@
 //! The scenarios, one a file: what is done, and what must hold.
 
 mod bed;
+mod firewalld;
 mod single;
 
 use super::Bench;
@@ -19,12 +20,18 @@ pub(super) struct Scenario {
 }
 
 /// All of them.
-pub(super) const ALL: [Scenario; 2] = [
+pub(super) const ALL: [Scenario; 3] = [
     Scenario {
         name: "bed",
         says: "the bed itself: every fault shows and heals, power cuts, what leaves is counted",
         hosts: 3,
         run: bed::run,
+    },
+    Scenario {
+        name: "firewalld",
+        says: "firewalld stays on: a node and a registry behind it, and what each lets in, by who asks",
+        hosts: 3,
+        run: firewalld::run,
     },
     Scenario {
         name: "single",
