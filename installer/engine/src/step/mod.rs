@@ -4,6 +4,7 @@
 
 mod backup;
 mod base;
+mod before;
 mod context;
 mod control_plane;
 mod coredns;
@@ -18,6 +19,7 @@ mod runtime;
 mod selinux;
 mod storage;
 
+pub(crate) use before::MADE;
 pub use context::{Context, StepBuildError};
 pub(crate) use firewall::knows_policies;
 
