@@ -4,6 +4,7 @@
 //! shipped   builds ferry-bundle, ferry-install, ferry-probe
 //! bundle    origin ─► make, sign, verify
 //! scenario  what is done and what must hold         cluster   looks at the result without asking ferry
+//! snapshot  a host as text, normalized: two of them can be compared
 //! evidence  everything that was seen, in one folder, and the verdict
 //! ```
 
@@ -12,12 +13,14 @@ mod cluster;
 mod evidence;
 mod scenario;
 mod shipped;
+pub mod snapshot;
 
 use std::path::{Path, PathBuf};
 
 pub use bundle::Bundle;
 pub use evidence::Evidence;
 pub use shipped::Shipped;
+pub use snapshot::Snapshot;
 
 use crate::error::Error;
 use crate::hosts::{Driver, Lab, Nspawn};
