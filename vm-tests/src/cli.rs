@@ -49,6 +49,12 @@ enum Verb {
         /// Where the evidence goes. Without it: a new folder below the bed's.
         #[arg(long)]
         out: Option<PathBuf>,
+        /// How many moments strike, in scenarios that have such.
+        #[arg(long, value_name = "N", env = "FERRY_VM_MOMENTS")]
+        moments: Option<usize>,
+        /// Which moments those are: the seed that an earlier run has printed.
+        #[arg(long, env = "FERRY_VM_SEED")]
+        seed: Option<u64>,
     },
 }
 
@@ -180,8 +186,8 @@ fn dispatch(cli: Cli) -> Result<ExitCode, Error> {
             Ok(ExitCode::SUCCESS)
         }
         Verb::Run { scenario: None, .. } => Err(Error::Asked(format!("which one?\n{}", run::list()))),
-        Verb::Run { scenario: Some(name), keep, out, .. } => {
-            run::run(&place, lab, &name, &run::Options { keep, out })?;
+        Verb::Run { scenario: Some(name), keep, out, moments, seed, .. } => {
+            run::run(&place, lab, &name, &run::Options { keep, out, moments, seed })?;
             Ok(ExitCode::SUCCESS)
         }
     }

@@ -1,6 +1,7 @@
 //! The scenarios, one a file: what is done, and what must hold.
 
 mod bed;
+mod kill_resume;
 mod single;
 
 use super::Bench;
@@ -19,7 +20,7 @@ pub(super) struct Scenario {
 }
 
 /// All of them.
-pub(super) const ALL: [Scenario; 2] = [
+pub(super) const ALL: [Scenario; 3] = [
     Scenario {
         name: "bed",
         says: "the bed itself: every fault shows and heals, power cuts, what leaves is counted",
@@ -31,5 +32,11 @@ pub(super) const ALL: [Scenario; 2] = [
         says: "one node from a bundle, with no way out: made, signed, carried, installed, accepted",
         hosts: 1,
         run: single::run,
+    },
+    Scenario {
+        name: "kill-resume",
+        says: "one node, killed, cut off and without power at 30 moments: it comes to the same end",
+        hosts: 1,
+        run: kill_resume::run,
     },
 ];

@@ -51,6 +51,7 @@ pub(super) const RULES: &[Rule] = rules! {
     "file /var/lib/etcd/member" Unseen, "the database: objects are a part of their own";
     "file /var/backups/ferry/etcd/*" Unseen, "snapshots by their times";
     "file /var/lib/systemd/timers" Unseen, "when timers were last due";
+    "file /root/.kube/cache" Unseen, "of everybody who has called kubectl";
     "file /etc/ssh/ssh_host_*" Shape, "made with the host's disk";
     "file /etc/machine-id" Shape, "made at the first boot";
     "file /var/lib/systemd/random-seed" Shape, "random";
@@ -66,6 +67,7 @@ pub(super) const RULES: &[Rule] = rules! {
     "file /var/lib/ferry/lock" Shape, "empty";
     // Units
     "unit *.scope" Out, "of sessions and containers";
+    "unit kubepods*.slice" Out, "of pods";
     "unit run-*" Out, "transient";
     "unit var-lib-kubelet-*" Out, "mounts of pods";
     "active user@*" Out, "somebody is logged in, or was a moment ago";
@@ -80,6 +82,7 @@ pub(super) const RULES: &[Rule] = rules! {
     "mount /var/lib/kubelet/pods/*" Out, "of pods";
     "mount /var/lib/containerd/*" Out, "of containers";
     // Packets
+    "route *veth*" Out, "of pods";
     "rule *" Through("sed -E 's/KUBE-SEP-[A-Z0-9]{16}/KUBE-SEP-…/g; s/CNI-[0-9a-f]{24}/CNI-…/g; s/id: .?\"[0-9a-f]{64}.?\"/id: …/g; s/\\b10\\.244\\.[0-9]+\\.[0-9]+\\b([^/]|\\/32|$)/POD\\1/g'"), "addresses of pods, and chains named by hashes of them";
     // Cluster
     "kind pods" Unseen, "names, addresses and times; who makes them is compared, and acceptance runs on them";
@@ -96,6 +99,8 @@ pub(super) const RULES: &[Rule] = rules! {
     "object *.metadata.generation" Out, "how often it was changed";
     "object *.metadata.managedFields*" Out, "who wrote what when";
     "object *.metadata.ownerReferences[*].uid" Out, "made by the API server";
+    "object Secret/kube-system/bootstrap-token-* .data.expiration" Out, "a time";
+    "object ConfigMap/kube-system/kube-apiserver-legacy-service-account-token-tracking .data.since" Out, "a date";
     "object * .status*" Out, "what controllers saw last";
 };
 

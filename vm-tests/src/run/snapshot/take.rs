@@ -39,7 +39,8 @@ const PARTS: [(&str, &str); 8] = [
 const IMAGES: &str =
     "! command -v ctr >/dev/null || ctr -n k8s.io images ls 2>/dev/null | awk 'NR > 1 {print $1 \"\\t\" $3 \" \" $NF}'";
 
-const KUBECTL: &str = "kubectl --kubeconfig /etc/kubernetes/admin.conf";
+/// It keeps its cache where nobody looks for it.
+const KUBECTL: &str = "kubectl --kubeconfig /etc/kubernetes/admin.conf --cache-dir /run/ferry-vm/kubectl";
 
 impl Snapshot {
     /// The host as it is now. It must have power; nothing on it is changed.
@@ -100,7 +101,7 @@ fn file_script() -> String {
         .iter()
         .filter_map(|rule| match (rule.act, rule.at.strip_prefix("file ")) {
             (Act::Through(filter), Some(glob)) => Some(format!(
-                "for f in {glob}; do [ ! -f \"$f\" ] || echo \"$({filter} <\"$f\" | sha256sum | cut -c1-64)  $f\"; done\n"
+                "for f in {glob}; do [ ! -f \"$f\" ] || echo \"$(cat \"$f\" | {filter} | sha256sum | cut -c1-64)  $f\"; done\n"
             )),
             _ => None,
         })
@@ -167,7 +168,11 @@ fn normalized(entries: BTreeMap<String, String>) -> BTreeMap<String, String> {
 
 /// Of a file: kind, mode and owner; of anything else: that it is there.
 fn shape(key: &str, value: &str) -> String {
-    if key.starts_with("file ") { value.splitn(4, ' ').take(3).collect::<Vec<_>>().join(" ") } else { "there".into() }
+    match key.strip_prefix("file ") {
+        None => "there".into(),
+        Some(_) if value.starts_with("l ") => "l".into(),
+        Some(_) => value.splitn(4, ' ').take(3).collect::<Vec<_>>().join(" "),
+    }
 }
 
 #[cfg(test)]
