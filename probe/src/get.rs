@@ -41,10 +41,10 @@ fn ask(endpoint: &Endpoint, authority: &str, path: &str, timeout: Duration) -> s
     let mut stream = TcpStream::connect_timeout(&endpoint.address()?, timeout)?;
     stream.set_read_timeout(Some(timeout))?;
     stream.set_write_timeout(Some(timeout))?;
-    // In one piece: a server that wants TLS answers after the first bytes and closes, and a second write would fail.
-    let request =
+    let asked =
         format!("GET /{path} HTTP/1.1\r\nHost: {authority}\r\nUser-Agent: ferry-probe\r\nConnection: close\r\n\r\n");
-    stream.write_all(request.as_bytes())?;
+    // In one piece: a server that answers and hangs up after the first bytes would break the pipe of the next.
+    stream.write_all(asked.as_bytes())?;
     let mut bytes = Vec::new();
     stream.take(LONGEST).read_to_end(&mut bytes)?;
     let text = String::from_utf8_lossy(&bytes);
@@ -53,27 +53,4 @@ fn ask(endpoint: &Endpoint, authority: &str, path: &str, timeout: Duration) -> s
     let version = words.next().unwrap_or_default();
     let status = words.next().and_then(|word| word.parse().ok()).filter(|_| version.starts_with("HTTP/"));
     Ok(Answer { status: status.ok_or_else(|| Error::other("this is no HTTP answer"))?, body: body.to_owned() })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::net::TcpListener;
-
-    #[test]
-    fn the_request_leaves_in_one_piece() {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap().to_string();
-        let server = std::thread::spawn(move || {
-            let (mut stream, _) = listener.accept().unwrap();
-            let mut first = [0; 4096];
-            let count = stream.read(&mut first).unwrap();
-            stream.write_all(b"HTTP/1.0 400 Bad Request\r\n\r\nno TLS").unwrap();
-            String::from_utf8_lossy(&first[..count]).into_owned()
-        });
-        let endpoint = Endpoint::parse(&format!("tcp:{address}")).unwrap();
-        let answer = ask(&endpoint, &address, "x", Duration::from_secs(10)).unwrap();
-        assert_eq!((answer.status, answer.body.as_str()), (400, "no TLS"));
-        assert!(server.join().unwrap().ends_with("\r\n\r\n"));
-    }
 }

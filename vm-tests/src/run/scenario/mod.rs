@@ -2,7 +2,9 @@
 
 mod bed;
 mod firewalld;
+mod kill_resume;
 mod single;
+mod uninstall;
 
 use super::Bench;
 use crate::error::Error;
@@ -20,7 +22,7 @@ pub(super) struct Scenario {
 }
 
 /// All of them.
-pub(super) const ALL: [Scenario; 3] = [
+pub(super) const ALL: [Scenario; 5] = [
     Scenario {
         name: "bed",
         says: "the bed itself: every fault shows and heals, power cuts, what leaves is counted",
@@ -38,5 +40,17 @@ pub(super) const ALL: [Scenario; 3] = [
         says: "one node from a bundle, with no way out: made, signed, carried, installed, accepted",
         hosts: 1,
         run: single::run,
+    },
+    Scenario {
+        name: "kill-resume",
+        says: "one node, killed, cut off and without power at 30 moments: it comes to the same end",
+        hosts: 1,
+        run: kill_resume::run,
+    },
+    Scenario {
+        name: "uninstall",
+        says: "one node, installed and taken back: the host is as before but for a list, also when it is killed on the way",
+        hosts: 1,
+        run: uninstall::run,
     },
 ];
