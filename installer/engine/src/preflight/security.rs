@@ -38,6 +38,12 @@ pub(super) const FIREWALLD: Check = Check {
                 "adds two policies of its own for the ports of this host's roles and for pods, and reloads it; zones stay as they are",
             );
         }
+        if version.is_empty() {
+            return Seen::bad_fixed_by(
+                "it runs, and did not say its version in time",
+                "try again when the host is less busy",
+            );
+        }
         let hosts = on.site().hosts.iter().map(|host| host.internal.to_string());
         let ranges = on.site().ranges().map(|(_, range)| range.to_string());
         let sources: String = hosts.chain(ranges).map(|source| format!(" --add-source={source}")).collect();
