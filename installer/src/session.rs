@@ -260,13 +260,18 @@ impl FirstSight for Asking {
 
 /// Asks yes or no on the terminal.
 pub(crate) async fn confirm(question: &str) -> bool {
-    let question = format!("{question} [y/N] ");
+    matches!(typed(&format!("{question} [y/N]")).await.as_str(), "y" | "Y" | "yes")
+}
+
+/// What is typed on the terminal after a question.
+pub(crate) async fn typed(question: &str) -> String {
+    let question = format!("{question} ");
     let answer = tokio::task::spawn_blocking(move || {
         drop(write!(std::io::stderr().lock(), "{question}"));
         let mut line = String::new();
         std::io::stdin().read_line(&mut line).map(|_| line).unwrap_or_default()
     });
-    matches!(answer.await.unwrap_or_default().trim(), "y" | "Y" | "yes")
+    answer.await.unwrap_or_default().trim().to_owned()
 }
 
 /// Writes every command into the journal before it runs, and how it ended.

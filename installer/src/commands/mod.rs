@@ -7,6 +7,7 @@ mod install;
 mod plan;
 mod report;
 mod site;
+mod uninstall;
 
 use std::path::PathBuf;
 
@@ -32,6 +33,8 @@ pub(crate) enum Verb {
     Accept(accept::Args),
     /// Write the report anew from the journal. Touches no host.
     Report(report::Args),
+    /// Take everything back that ferry has done to the hosts, after the cluster's name has been typed.
+    Uninstall(uninstall::Args),
 }
 
 impl Verb {
@@ -45,6 +48,7 @@ impl Verb {
             Self::Apply(arguments) => apply::run(arguments, common).await,
             Self::Accept(arguments) => accept::run(arguments, common).await,
             Self::Report(arguments) => report::run(arguments, common),
+            Self::Uninstall(arguments) => uninstall::run(arguments, common).await,
         }
     }
 }

@@ -177,13 +177,17 @@ impl File {
     }
 
     pub(super) fn undo(&self) -> String {
-        let (path, key) = (quote(&self.path), self.key());
-        undoing(
-            &self.what(),
-            &format!(
-                "if [ -e $S/before/{key} ]; then cp -p -- $S/before/{key} {path}.ferry-part && mv -f -- {path}.ferry-part {path}; \
-                 elif [ -e $S/before/{key}.absent ]; then rm -f -- {path}; fi\nrm -f -- $S/before/{key} $S/before/{key}.absent"
-            ),
+        undoing(&self.what(), &Self::back(&self.path))
+    }
+
+    /// What stood there comes back as it was, link or file; what did not goes. So do parts of an upload that was cut off.
+    pub(super) fn back(path: &str) -> String {
+        let (folder, _) = path.rsplit_once('/').unwrap_or_default();
+        let (key, parts) = (key(path), quote(&format!("{folder}/.ferry-part-")));
+        let path = quote(path);
+        format!(
+            "if [ -e $S/before/{key} ] || [ -L $S/before/{key} ]; then rm -f -- {path}.ferry-part; cp -a -- $S/before/{key} {path}.ferry-part && mv -fT -- {path}.ferry-part {path}; \
+             elif [ -e $S/before/{key}.absent ]; then rm -f -- {path}; fi\nrm -f -- {path}.ferry-part {parts}* $S/before/{key} $S/before/{key}.absent"
         )
     }
 }

@@ -5,6 +5,7 @@
 //! plan can be shown, approved, and compared with what ran. Every one of them may be cut off at any moment and run
 //! again: that is what each is written for.
 
+mod back;
 mod block;
 mod file;
 mod folder;
@@ -13,6 +14,7 @@ mod run;
 mod script;
 mod unit;
 
+pub use back::{back, record_key, taking_back};
 pub use block::Block;
 pub use file::{Content, File, REGISTRY_AUTHORITY};
 pub use folder::Folder;

@@ -9,6 +9,7 @@ use super::{Check, Severity, dials};
 use crate::facts::{Facts, Interface, Route};
 use crate::site::Cidr;
 use crate::site::file::{Encapsulation, EndpointKind, NetworkKind};
+use crate::step::knows_policies;
 
 /// Calico finds no address and kube-proxy no way to Services without one.
 pub(super) const DEFAULT_ROUTE: Check = Check {
@@ -274,6 +275,12 @@ pub(super) const PAYLOAD: Check = Check {
     run: Run::Pair(|between| judge_dials(between, true)),
 };
 
+/// Whether the other host's firewalld will be given rules.
+fn opened_by_plan(between: &Between<'_>) -> bool {
+    let firewall = between.whole.facts.get(&between.to.name).map(|facts| &facts.firewall);
+    firewall.is_some_and(|firewall| firewall.firewalld && knows_policies(&firewall.version))
+}
+
 fn judge_dials(between: &Between<'_>, big: bool) -> Seen {
     let measurements = between.whole.measurements;
     let required = dials(between.whole.site);
@@ -300,6 +307,10 @@ fn judge_dials(between: &Between<'_>, big: bool) -> Seen {
             Seen::skipped(format!("not measured: {why}"))
         }
         (reached, []) => Seen::good(format!("{reached} ports")),
+        (_, failed) if opened_by_plan(between) => Seen::planned(
+            failed.join("; "),
+            format!("opens them in {to}'s firewalld; if they stay shut, something in between filters, too"),
+        ),
         (_, failed) => Seen::bad(failed.join("; ")),
     }
 }

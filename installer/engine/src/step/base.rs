@@ -58,10 +58,11 @@ fn network_manager(facts: &Facts) -> Vec<Action> {
     let folder = "/etc/NetworkManager/conf.d";
     let reload =
         Run::unless("NetworkManager has read it", Subject::Other, "true", "systemctl reload NetworkManager.service");
+    let forget = format!("rm -f {folder}/90-ferry.conf; systemctl reload NetworkManager.service || :");
     vec![
         Action::Folder(Folder::new(folder, 0o755)),
         Action::File(File::text(format!("{folder}/90-ferry.conf"), text)),
-        Action::Run(reload.stamped()),
+        Action::Run(reload.stamped().undone_by(forget)),
     ]
 }
 
@@ -76,10 +77,13 @@ fn names(site: &Site, host: &Host) -> Vec<Action> {
         format!("host name {}", host.name),
         Subject::Other,
         format!("[ \"$(uname -n)\" = {name} ] && [ \"$(cat /etc/hostname)\" = {name} ]"),
+        // Noted first: what the kernel calls the host need not be what the file says.
         format!(
-            "echo {name} >/etc/hostname.ferry-part; sync; mv -f /etc/hostname.ferry-part /etc/hostname; hostname {name}"
+            "B=/var/lib/ferry/before; [ -e $B/hostname ] || {{ uname -n >$B/name; cp -a /etc/hostname $B/hostname; }}\n\
+             echo {name} >/etc/hostname.ferry-part; sync; mv -f /etc/hostname.ferry-part /etc/hostname; hostname {name}"
         ),
-    );
+    )
+    .undone_by("B=/var/lib/ferry/before; [ ! -e $B/hostname ] || { cp -a $B/hostname /etc/hostname.ferry-part; mv -f /etc/hostname.ferry-part /etc/hostname; hostname \"$(cat $B/name)\"; }");
     let text =
         hosts_lines(site, host).into_iter().map(|(address, names)| format!("{address} {}\n", names.join(" "))).collect();
     let block = Block { path: "/etc/hosts".into(), name: site.cluster.clone(), text };
@@ -124,6 +128,7 @@ fn kernel(site: &Site) -> Vec<Action> {
         )));
     }
     let wanted = wanted_sysctls(site);
+    actions.push(super::before::note(site));
     // A kernel without an optional setting is left without it: the leading `-` says so to systemd-sysctl.
     let line = |one: &Sysctl| format!("{}{} = {}\n", if one.optional { "-" } else { "" }, one.name, one.want.value());
     let text: String = wanted.iter().map(line).collect();

@@ -5,20 +5,25 @@
 mod backup;
 mod balancer;
 mod base;
+mod before;
 mod context;
 mod control_plane;
 mod coredns;
 mod etcd;
+mod firewall;
 mod images;
 mod kubeadm;
 mod kubelet;
 mod network;
 mod registry;
 mod runtime;
+mod selinux;
 mod storage;
 mod worker;
 
+pub(crate) use before::MADE;
 pub use context::{Context, StepBuildError};
+pub(crate) use firewall::knows_policies;
 
 use crate::plan::{Stage, Step};
 use crate::site::Host;
@@ -36,6 +41,7 @@ pub fn stages(context: &mut Context<'_>) -> Result<Vec<Stage>, StepBuildError> {
     let mut base = Vec::new();
     for host in &hosts {
         base.extend(base::steps(context, host)?);
+        base.extend(firewall::step(context, host)?);
     }
     let mut runtimes = Vec::new();
     for host in nodes() {
@@ -79,5 +85,7 @@ pub fn stages(context: &mut Context<'_>) -> Result<Vec<Stage>, StepBuildError> {
         ("backup", backups, false),
     ];
     let stage = |(name, steps, serial): (&str, Vec<Step>, bool)| Stage { name: name.to_owned(), steps, serial };
-    Ok(stages.into_iter().map(stage).filter(|stage| !stage.steps.is_empty()).collect())
+    let mut stages: Vec<Stage> = stages.into_iter().map(stage).filter(|stage| !stage.steps.is_empty()).collect();
+    selinux::label(context, &mut stages);
+    Ok(stages)
 }
