@@ -4,6 +4,7 @@ mod accept;
 mod apply;
 mod check;
 mod install;
+mod nodes;
 mod plan;
 mod report;
 mod site;
@@ -31,6 +32,8 @@ pub(crate) enum Verb {
     Apply(apply::Args),
     /// Check that the cluster works, by making it work, and write the report.
     Accept(accept::Args),
+    /// Add hosts to a cluster that stands, or let one leave it.
+    Nodes(nodes::Args),
     /// Write the report anew from the journal. Touches no host.
     Report(report::Args),
     /// Take everything back that ferry has done to the hosts, after the cluster's name has been typed.
@@ -47,6 +50,7 @@ impl Verb {
             Self::Plan(arguments) => plan::run(arguments, common).await,
             Self::Apply(arguments) => apply::run(arguments, common).await,
             Self::Accept(arguments) => accept::run(arguments, common).await,
+            Self::Nodes(arguments) => nodes::run(arguments, common).await,
             Self::Report(arguments) => report::run(arguments, common),
             Self::Uninstall(arguments) => uninstall::run(arguments, common).await,
         }

@@ -84,8 +84,10 @@ fn names(site: &Site, host: &Host) -> Vec<Action> {
         ),
     )
     .undone_by("B=/var/lib/ferry/before; [ ! -e $B/hostname ] || { cp -a $B/hostname /etc/hostname.ferry-part; mv -f /etc/hostname.ferry-part /etc/hostname; hostname \"$(cat $B/name)\"; }");
-    let text =
-        hosts_lines(site, host).into_iter().map(|(address, names)| format!("{address} {}\n", names.join(" "))).collect();
+    let text = hosts_lines(site, host)
+        .into_iter()
+        .map(|(address, names)| format!("{address} {}\n", names.join(" ")))
+        .collect();
     let block = Block { path: "/etc/hosts".into(), name: site.cluster.clone(), text };
     vec![Action::Run(hostname), Action::Block(block)]
 }

@@ -44,7 +44,7 @@ macro_rules! etcdctl {
 }
 
 /// etcdctl and its keys, as commands on an etcd host ask its own member.
-pub(super) const CTL: &str = etcdctl!("--endpoints=https://127.0.0.1:2379");
+pub(crate) const CTL: &str = etcdctl!("--endpoints=https://127.0.0.1:2379");
 /// Likewise, with the member to ask still to be said.
 const ASK: &str = etcdctl!("--command-timeout=5s");
 
@@ -152,23 +152,30 @@ pub(super) fn steps(context: &Context<'_>, host: &Host) -> Result<Vec<Step>, Ste
     Ok(vec![Step::new("etcd.member", &host.name, "etcd", actions)])
 }
 
+/// The URL by which the other members know a host's.
+pub(crate) fn peer(host: &Host) -> String {
+    format!("https://{}", authority(host, 2380))
+}
+
+/// The URL by which clients know a host's member.
+fn url(host: &Host) -> String {
+    format!("https://{}", authority(host, 2379))
+}
+
 /// The client URLs of the other members, as words of a shell.
 fn others(context: &Context<'_>, host: &Host) -> String {
     let others = context.site.with(Role::Etcd).filter(|other| other.name != host.name);
-    others.map(|other| format!("https://{}", authority(other, 2379))).collect::<Vec<_>>().join(" ")
+    others.map(url).collect::<Vec<_>>().join(" ")
 }
 
 fn filled(text: &str, context: &Context<'_>, host: &Host) -> String {
-    let members: Vec<String> = context
-        .site
-        .with(Role::Etcd)
-        .map(|member| format!("{}=https://{}", member.name, authority(member, 2380)))
-        .collect();
+    let members: Vec<String> =
+        context.site.with(Role::Etcd).map(|member| format!("{}={}", member.name, peer(member))).collect();
     [
         ("{ctl}", ASK.to_owned()),
         ("{others}", others(context, host)),
         ("{members}", members.join(",")),
-        ("{peer}", format!("https://{}", authority(host, 2380))),
+        ("{peer}", peer(host)),
         ("{name}", host.name.clone()),
         ("{cluster}", context.site.cluster.clone()),
     ]

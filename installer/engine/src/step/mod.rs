@@ -23,6 +23,8 @@ mod worker;
 
 pub(crate) use before::MADE;
 pub use context::{Context, StepBuildError};
+pub(crate) use control_plane::KUBECTL;
+pub(crate) use etcd::{CTL, peer as etcd_peer};
 pub(crate) use firewall::knows_policies;
 
 use crate::plan::{Stage, Step};
