@@ -27,7 +27,8 @@ pub(crate) async fn run(arguments: &Args, common: &Common) -> Result<ExitCode, F
     let session = Session::open(&arguments.given.site, common)?;
     let supply = session.supply(&arguments.given.trust, common)?;
     session.began("look", Some(&supply), None);
-    let facts = session.facts().await?;
+    // A host that is away is a finding of the checks.
+    let facts = session.facts_of_reached().await?;
     let vault = session.vault().await?;
     let images = Session::probe_images(&supply, &facts)?;
     let mut needs = AcceptNeeds::of(&supply, &vault, &images);
@@ -50,7 +51,7 @@ pub(crate) async fn execute(
     session.began("accept", None, None);
     needs.since = since.map(Timestamp::from_unix);
     needs.stop = session.stop.clone();
-    let verdicts = accept::run(&session.site, &session.hosts, &session.journal, &needs).await;
+    let verdicts = accept::run(&session.site, &session.watched(), &session.journal, &needs).await;
     session.journal.record(&verdicts.ended());
     report::write(session)?;
     Ok(match (verdicts.stopped, verdicts.well()) {

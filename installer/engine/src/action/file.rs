@@ -124,7 +124,10 @@ impl File {
             Content::Vault { name, .. } => Input::Vault(name.clone()),
             Content::Blob { .. } | Content::Member { .. } => {
                 let keep = format!("f_keep {path} {}", self.key());
-                return vec![Piece::plain(changing(&self.what(), &keep)), Piece::Upload];
+                return vec![
+                    Piece::plain(changing(&self.what(), (&self.probe(), &self.wanted()), &keep)),
+                    Piece::Upload,
+                ];
             }
         };
         let part = quote(&format!("{}.ferry-part", self.path));
@@ -135,7 +138,7 @@ impl File {
              chown {owner} {part}; chmod {mode:o} {part}; sync {part} 2>/dev/null || sync\nmv -f -- {part} {path}",
             key = self.key(),
         );
-        vec![Piece::Script { script: changing(&self.what(), &body), input }]
+        vec![Piece::Script { script: changing(&self.what(), (&self.probe(), &self.wanted()), &body), input }]
     }
 
     pub(super) fn undo(&self) -> String {

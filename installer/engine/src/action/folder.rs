@@ -51,7 +51,7 @@ impl Folder {
             quote(&self.owner),
             self.mode
         );
-        changing(&self.what(), &body)
+        changing(&self.what(), (&self.probe(), &self.wanted()), &body)
     }
 
     /// Only a folder that ferry made, and only when it is empty.

@@ -127,7 +127,7 @@ impl Run {
             String::new()
         };
         // The lock is not for children that go on living, such as a unit's shim.
-        changing(&self.what(), &format!("( exec 9>&-\n{}\n)\n{stamp}", self.command))
+        changing(&self.what(), (&self.probe(), YES), &format!("( exec 9>&-\n{}\n)\n{stamp}", self.command))
     }
 
     pub(super) fn undo(&self) -> Option<String> {

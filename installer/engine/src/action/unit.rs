@@ -51,7 +51,7 @@ impl Unit {
             "systemctl daemon-reload\nsystemctl enable -q {name}\n{start}printf '%s' {} >$S/stamps/{key}.part; sync; mv -f $S/stamps/{key}.part $S/stamps/{key}",
             quote(&self.inputs)
         );
-        changing(&self.what(), &body)
+        changing(&self.what(), (&self.probe(), &self.wanted()), &body)
     }
 
     pub(super) fn undo(&self) -> String {

@@ -160,9 +160,17 @@ impl Tried<'_> {
     fn finish(&self, name: &str, site: &Path, mut run: Run, strike: Option<Strike>) -> Result<(), Error> {
         let bench = self.bench;
         let mut code = bench.step(&format!("{name}: to the end"), || run.end(PATIENCE))?;
+        bench.check(
+            "a run that was struck ends with a code that says so",
+            may_end(strike, code),
+            format!("exit code {code}, the last of {name}"),
+        );
         let mut codes = vec![code];
-        while code != 0 && codes.len() <= RERUNS && may_end(strike, code) {
+        // One that was struck is no run in peace, however it ended.
+        let mut peace = strike.is_none();
+        while (code != 0 || !peace) && codes.len() <= RERUNS {
             code = bench.step(&format!("{name}: again"), || self.start(site, name)?.end(PATIENCE))?;
+            peace = true;
             codes.push(code);
         }
         bench.evidence.copy(&installer::state_of(site), name);
