@@ -19,7 +19,7 @@ use ferry_engine::journal::Journal;
 use ferry_engine::pki;
 use ferry_engine::registry::ProbeImage;
 use ferry_engine::run::{Stop, Workshop};
-use ferry_engine::site::file::{SecretRef, Vault as VaultEntry};
+use ferry_engine::site::file::{Role, SecretRef, Vault as VaultEntry};
 use ferry_engine::site::{self, Site};
 use ferry_engine::supply::Supply;
 use ferry_engine::vault::{Vault, VaultKey};
@@ -87,20 +87,17 @@ impl Session {
         idle(&self.site, &Settings { keepalive: ACCEPTED_KEEPALIVE, ..self.settings.clone() })
     }
 
-    /// What every host is like. All hosts that can't be reached are named together.
+    /// What every host is like. A worker that can't be reached is owed its steps; all other hosts that can't be worked on are
+    /// named together.
     pub(crate) async fn facts(&self) -> Result<BTreeMap<String, Facts>, Failure> {
-        let (known, failures) = self.asked_facts().await;
-        if failures.is_empty() { Ok(known) } else { Err(self.unworkable(&failures)) }
+        self.facts_but(|host| host.roles == [Role::Worker]).await
     }
 
-    /// What those hosts are like that can be reached; a failure unless at least one is, and all others are only away.
-    pub(crate) async fn facts_of_reached(&self) -> Result<BTreeMap<String, Facts>, Failure> {
-        let (known, failures) = self.asked_facts().await;
-        let away = failures.iter().all(HostError::is_absence);
-        if away && !known.is_empty() { Ok(known) } else { Err(self.unworkable(&failures)) }
-    }
-
-    async fn asked_facts(&self) -> (BTreeMap<String, Facts>, Vec<HostError>) {
+    /// Likewise, where `may_be_away` says which hosts may be.
+    pub(crate) async fn facts_but(
+        &self,
+        may_be_away: impl Fn(&site::Host) -> bool,
+    ) -> Result<BTreeMap<String, Facts>, Failure> {
         let asked = self.site.hosts.iter().filter_map(|host| {
             let reached = self.hosts.get(&host.name)?.clone();
             let paths = facts::paths_of(&self.site, host);
@@ -111,23 +108,25 @@ impl Session {
         for (name, result) in futures_util::future::join_all(asked).await {
             match result {
                 Ok(facts) => drop(known.insert(name, facts)),
+                Err(error) if error.is_absence() && self.site.host(&name).is_some_and(&may_be_away) => {
+                    show::aside(&format!("{error}; it is left out, and owed its steps"));
+                }
                 Err(error) => failures.push(error),
             }
         }
-        (known, failures)
-    }
-
-    fn unworkable(&self, failures: &[HostError]) -> Failure {
+        if failures.is_empty() {
+            return Ok(known);
+        }
         let mut failure = Failure::new(
             ExitCode::Host,
             format!("{} of {} hosts can't be worked on", failures.len(), self.hosts.len()),
         );
-        for error in failures {
+        for error in &failures {
             failure.causes.push(error.to_string());
             failure.hints.extend(error.hint());
         }
         failure.hints.dedup();
-        failure
+        Err(failure)
     }
 
     /// A secret's failure names no host.
@@ -285,13 +284,18 @@ impl FirstSight for Asking {
 
 /// Asks yes or no on the terminal.
 pub(crate) async fn confirm(question: &str) -> bool {
-    let question = format!("{question} [y/N] ");
+    matches!(typed(&format!("{question} [y/N]")).await.as_str(), "y" | "Y" | "yes")
+}
+
+/// What is typed on the terminal after a question.
+pub(crate) async fn typed(question: &str) -> String {
+    let question = format!("{question} ");
     let answer = tokio::task::spawn_blocking(move || {
         drop(write!(std::io::stderr().lock(), "{question}"));
         let mut line = String::new();
         std::io::stdin().read_line(&mut line).map(|_| line).unwrap_or_default()
     });
-    matches!(answer.await.unwrap_or_default().trim(), "y" | "Y" | "yes")
+    answer.await.unwrap_or_default().trim().to_owned()
 }
 
 /// Writes every command into the journal before it runs, and how it ended.

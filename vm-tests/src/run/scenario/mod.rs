@@ -1,8 +1,10 @@
 //! The scenarios, one a file: what is done, and what must hold.
 
 mod bed;
+mod firewalld;
 mod kill_resume;
 mod single;
+mod uninstall;
 
 use super::Bench;
 use crate::error::Error;
@@ -20,12 +22,18 @@ pub(super) struct Scenario {
 }
 
 /// All of them.
-pub(super) const ALL: [Scenario; 3] = [
+pub(super) const ALL: [Scenario; 5] = [
     Scenario {
         name: "bed",
         says: "the bed itself: every fault shows and heals, power cuts, what leaves is counted",
         hosts: 3,
         run: bed::run,
+    },
+    Scenario {
+        name: "firewalld",
+        says: "firewalld stays on: a node and a registry behind it, and what each lets in, by who asks",
+        hosts: 3,
+        run: firewalld::run,
     },
     Scenario {
         name: "single",
@@ -38,5 +46,11 @@ pub(super) const ALL: [Scenario; 3] = [
         says: "one node, killed, cut off and without power at 30 moments: it comes to the same end",
         hosts: 1,
         run: kill_resume::run,
+    },
+    Scenario {
+        name: "uninstall",
+        says: "one node, installed and taken back: the host is as before but for a list, also when it is killed on the way",
+        hosts: 1,
+        run: uninstall::run,
     },
 ];

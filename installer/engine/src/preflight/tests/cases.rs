@@ -213,8 +213,7 @@ fn cases() -> Vec<Case> {
         }),
         case("dns.nsswitch", |w| w.facts("node2").names.nsswitch = "dns".into()),
         case("security.selinux", |w| w.facts("node2").security.container_selinux = None),
-        case("security.firewalld", |w| w.facts("node2").firewall.firewalld = true)
-            .well(|w| w.facts("node2").firewall.firewalld = false),
+        Case { shows: Planned, ..case("security.firewalld", |w| w.facts("node2").firewall.firewalld = true) },
         case("security.packet-filter", |w| w.facts("node1").firewall.ufw = true),
         case("security.apparmor", |w| _ = w.facts("node1").binaries.remove("apparmor_parser")),
         case("security.agents", |w| _ = w.facts("node2").services.insert("fapolicyd.service".into())),
