@@ -48,7 +48,7 @@ impl Failing {
         self.left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok()
     }
 
-    fn lost(&self) -> HostError {
+    fn lost() -> HostError {
         let address = "10.77.0.11:22".to_owned();
         HostError::new("node1", HostErrorKind::Unreachable { address, why: "no answer for 20 s".into() })
     }
@@ -64,7 +64,7 @@ impl Host for Failing {
                 return self.inner.run(command).await;
             }
             self.dark.fetch_add(1, Ordering::SeqCst);
-            Err(self.lost())
+            Err(Self::lost())
         }
         .boxed()
     }

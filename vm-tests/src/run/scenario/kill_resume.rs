@@ -115,10 +115,10 @@ impl Tried<'_> {
     fn round(&self, number: usize, mut moments: Vec<Moment>, struck: &mut [usize; 4]) -> Result<(), Error> {
         let (bench, name) = (self.bench, format!("round{number}"));
         let site = fresh(bench, &name, Some(&self.vault))?;
-        // One Ctrl-C a round, where a third of its moments have passed in the first, two thirds in the second, …
-        let at = 1 + number % moments.len().max(2);
-        if let Some(moment) = moments.get(at).cloned() {
-            moments.insert(at, Moment { strike: Strike::Interrupt, ..moment });
+        // One Ctrl-C a round, halfway between two other moments: other two in each round.
+        let at = 1 + number % moments.len().saturating_sub(1).max(1);
+        if let [Some(before), Some(after)] = [moments.get(at - 1), moments.get(at)].map(|one| one.map(|one| one.at)) {
+            moments.insert(at, self.timeline.moment((before + after) / 2, Strike::Interrupt));
         }
         let mut run = self.start(&site, &name)?;
         let mut pending = None;
