@@ -180,14 +180,13 @@ impl Context<'_> {
         Ok(!self.facts_of(host)?.usable_nameservers().is_empty())
     }
 
-    /// The addresses of all members of etcd as the API server should call them: its own member where each control-plane
-    /// host has one (a failing member then takes only its own API server along), else all.
-    pub(super) fn etcd_endpoints(&self) -> Vec<String> {
-        let site = self.site;
-        if site.with(Role::ControlPlane).all(|host| host.is(Role::Etcd)) {
+    /// The addresses of etcd as the API server of a host should call it: its own member where it has one (a failing member
+    /// then takes only its own API server along, and others may come and go), else all.
+    pub(super) fn etcd_endpoints(&self, host: &Host) -> Vec<String> {
+        if host.is(Role::Etcd) {
             return vec!["https://127.0.0.1:2379".into()];
         }
-        site.with(Role::Etcd).map(|host| format!("https://{}", authority(host, 2379))).collect()
+        self.site.with(Role::Etcd).map(|host| format!("https://{}", authority(host, 2379))).collect()
     }
 }
 
