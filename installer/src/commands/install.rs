@@ -1,5 +1,7 @@
 //! `install`: everything, in order.
 
+use std::collections::BTreeMap;
+
 use ferry_engine::{plan, preflight};
 
 use super::{SiteAndBundle, accept, apply, check, plan as planning};
@@ -21,10 +23,8 @@ pub(crate) async fn run(arguments: &Args, common: &Common) -> Result<ExitCode, F
     let supply = session.supply(&arguments.given.trust, common)?;
     session.began("look", Some(&supply), None);
     let facts = session.facts().await?;
-    let findings = check::find(&session, &supply, &facts).await?;
-    if !common.json {
-        show::text(&preflight::render(&findings));
-    }
+    let findings = check::find(&session, &supply, &facts, BTreeMap::new()).await?;
+    show::findings(&findings, common.json);
     if findings.verdict() != preflight::Verdict::Ready {
         return Err(Failure::new(ExitCode::Unfit, "the site is not fit; nothing was changed")
             .hint("cure what is said above, or waive it in the site file with the reason, where that can be"));

@@ -12,7 +12,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::lab::{HostPlace, Lab};
@@ -57,6 +57,12 @@ fn first_process(host: &HostPlace) -> Option<u32> {
         matches!(numbers[..], [.., _, "1"]) && numbers.len() == our_depth() + 1
     };
     cgroup::processes(host).into_iter().find(is_first)
+}
+
+/// The host's own `/proc`, as its process 1 sees it.
+pub(super) fn proc_of(host: &HostPlace) -> Result<PathBuf, Error> {
+    let first = first_process(host).ok_or_else(|| Error::Asked(format!("{} has no power", host.name)))?;
+    Ok(PathBuf::from(format!("/proc/{first}/root/proc")))
 }
 
 /// How many process namespaces deep we are ourselves.

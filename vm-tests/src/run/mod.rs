@@ -4,13 +4,16 @@
 //! shipped   builds ferry-bundle, ferry-install, ferry-probe
 //! bundle    origin ─► make, sign, verify
 //! scenario  what is done and what must hold         cluster   looks at the result without asking ferry
+//! sampler   what processes show while something goes on    secrets   where what must stay secret stands
 //! evidence  everything that was seen, in one folder, and the verdict
 //! ```
 
 mod bundle;
 mod cluster;
 mod evidence;
+mod sampler;
 mod scenario;
+mod secrets;
 mod shipped;
 
 use std::path::{Path, PathBuf};

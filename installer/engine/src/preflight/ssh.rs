@@ -1,7 +1,7 @@
 //! The way in: whether the host answers, as whom, and what its shell and sshd add.
 
 use super::check::{Run, Seen};
-use super::{Check, Limit, Severity};
+use super::{Check, Limit, Severity, Silence};
 
 /// How many commands and connections ferry has open on a host at once.
 const FAN_OUT: f64 = 4.0;
@@ -9,37 +9,43 @@ const FAN_OUT: f64 = 4.0;
 /// Nothing can be said of a host that says nothing.
 pub(super) const REACH: Check = Check {
     id: "ssh.reach",
-    title: "every host was reached, and said what it is like",
+    title: "the host was reached, and said what it is like",
     severity: Severity::Strict,
     limit: None,
     fix: "see the error of the connection; `ssh -v` to the same address shows more",
-    run: Run::Site(|whole| {
-        let silent: Vec<&str> = whole
-            .site
-            .hosts
-            .iter()
-            .map(|host| host.name.as_str())
-            .filter(|name| !whole.facts.contains_key(*name))
-            .collect();
-        if silent.is_empty() {
-            return Seen::good(format!("{} hosts", whole.site.hosts.len()));
-        }
-        Seen::bad(format!("nothing is known of {}", silent.join(", ")))
+    run: Run::Way(|way| match (way.facts, way.silence) {
+        (Some(_), _) => Seen::good("it answers"),
+        (None, Some(silence)) if silence.reached => Seen::good("it lets us in"),
+        (None, silence) => silent(silence),
     }),
 };
 
+/// Everything that is installed needs it.
 pub(super) const ROOT: Check = Check {
     id: "ssh.root",
     title: "commands run as root",
     severity: Severity::Strict,
     limit: None,
     fix: "set ssh.privilege in the site file: sudo, sudoPassword or su",
-    run: Run::Host(|on| {
-        let account = &on.facts.account;
-        let uid = account.uid.map_or_else(|| "unknown".to_owned(), |uid| uid.to_string());
-        Seen::judge(account.uid == Some(0), format!("user {}, id {uid}", account.user))
+    run: Run::Way(|way| match (way.facts, way.silence) {
+        (Some(facts), _) => {
+            let account = &facts.account;
+            let uid = account.uid.map_or_else(|| "unknown".to_owned(), |uid| uid.to_string());
+            Seen::judge(account.uid == Some(0), format!("user {}, id {uid}", account.user))
+        }
+        (None, Some(silence)) if silence.reached => silent(Some(silence)),
+        (None, _) => Seen::skipped("the host was not reached"),
     }),
 };
+
+/// The connection's own words, and what helps against them.
+fn silent(silence: Option<&Silence>) -> Seen {
+    match silence {
+        Some(Silence { why, hint: Some(hint), .. }) => Seen::bad_fixed_by(why.as_str(), hint.as_str()),
+        Some(silence) => Seen::bad(silence.why.as_str()),
+        None => Seen::bad("nothing is known of it"),
+    }
+}
 
 /// What a shell prints by itself stands before every answer.
 pub(super) const NOISE: Check = Check {

@@ -83,6 +83,7 @@ pub(super) fn run(bench: &Bench) -> Result<(), Error> {
     })?;
     let counted = bench.step("what leaves is counted", || hosts::self_test(driver, 1))?;
     bench.check("attempts to leave are counted", counted.packets >= 3, format!("{counted:?}"));
+    bench.step("what goes between hosts is not", || between(bench))?;
     bench.step("people", || people(bench))?;
     for (fault, look, how, seen) in TRIES {
         bench.step(fault, || try_fault(bench, fault, look, how, seen))?;
@@ -116,6 +117,21 @@ fn try_fault(bench: &Bench, fault: &str, place: Look, how: &str, seen: &str) -> 
         bench.check(&format!("{fault}: heals"), after == before, format!("{after:?}"));
     }
     Ok(())
+}
+
+/// Address resolution, pings, datagrams in pieces, connections: none of it leaves. A question for a name does, whoever is asked.
+fn between(bench: &Bench) -> Result<(), Error> {
+    let driver = &bench.driver;
+    driver.forget_egress()?;
+    let pieces = "ip neigh flush dev eth0; ping -c 1 -W 1 10.77.0.12 >/dev/null; ping -c 1 -W 1 -s 4000 10.77.0.12 >/dev/null; \
+                  head -c 4000 /dev/zero | socat -b 4000 -u - UDP:10.77.0.12:9; true";
+    driver.must(1, &format!("{pieces}; {SSHD}"))?;
+    let seen = driver.egress()?;
+    bench.check("what goes between hosts does not count", seen == hosts::Egress::default(), format!("{seen:?}"));
+    driver.must(1, "echo x | timeout 1 socat - UDP:10.77.0.12:53; true")?;
+    let asked = driver.egress()?;
+    bench.check("a question for a name counts", asked.packets > 0 && !asked.attempts.is_empty(), format!("{asked:?}"));
+    driver.forget_egress()
 }
 
 /// Who gets in how, and who may become root.

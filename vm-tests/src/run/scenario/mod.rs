@@ -2,6 +2,7 @@
 
 mod bed;
 mod single;
+mod sudo_bastion;
 
 use super::Bench;
 use crate::error::Error;
@@ -19,7 +20,7 @@ pub(super) struct Scenario {
 }
 
 /// All of them.
-pub(super) const ALL: [Scenario; 2] = [
+pub(super) const ALL: [Scenario; 3] = [
     Scenario {
         name: "bed",
         says: "the bed itself: every fault shows and heals, power cuts, what leaves is counted",
@@ -31,5 +32,11 @@ pub(super) const ALL: [Scenario; 2] = [
         says: "one node from a bundle, with no way out: made, signed, carried, installed, accepted",
         hosts: 1,
         run: single::run,
+    },
+    Scenario {
+        name: "sudo-bastion",
+        says: "one node through a bastion, by password, with a sudo that asks; no secret shows anywhere",
+        hosts: 2,
+        run: sudo_bastion::run,
     },
 ];
