@@ -1,5 +1,6 @@
 //! The scenarios, one a file: what is done, and what must hold.
 
+mod bad_site;
 mod bed;
 mod single;
 mod sudo_bastion;
@@ -20,12 +21,18 @@ pub(super) struct Scenario {
 }
 
 /// All of them.
-pub(super) const ALL: [Scenario; 3] = [
+pub(super) const ALL: [Scenario; 4] = [
     Scenario {
         name: "bed",
         says: "the bed itself: every fault shows and heals, power cuts, what leaves is counted",
         hosts: 3,
         run: bed::run,
+    },
+    Scenario {
+        name: "bad-site",
+        says: "hosts broken on purpose: each fault is found by its check, and nothing is changed",
+        hosts: 3,
+        run: bad_site::run,
     },
     Scenario {
         name: "single",
