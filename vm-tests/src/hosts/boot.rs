@@ -148,6 +148,9 @@ fn furnish(host: &HostPlace, public_key: &str) -> Result<(), Error> {
     };
     put("etc/hostname", &format!("{}\n", host.name), 0o644)?;
     put("etc/hosts", &format!("127.0.0.1\tlocalhost\n127.0.1.1\t{}\n", host.name), 0o644)?;
+    // A user's own systemd ends after the last logout, and under cgroup v1 in a container nobody tells when it has: the
+    // next login would wait two minutes for it.
+    put("etc/systemd/logind.conf.d/ferry-vm.conf", "[Login]\nUserStopDelaySec=infinity\n", 0o644)?;
     put("ferry-vm/init", INIT, 0o755)?;
     put("ferry-vm/sysctl", SYSCTL, 0o644)?;
     for home in ["root", "home/ops", "home/pw", "home/plain"] {

@@ -26,10 +26,14 @@ pub async fn gather_about(host: &dyn Host, paths: &[String]) -> Result<Facts, Ho
     let output = host.run(&command).await?;
     let received = now();
     let output = output.ok(host.name(), &command)?;
-    parse(&output.text(), sent, received).map_err(|error| {
+    let mut facts = parse(&output.text(), sent, received).map_err(|error| {
         let (said, script) = (error.to_string(), "(the gather script)".to_owned());
         HostError::new(host.name(), HostErrorKind::Status { status: output.status, said, script })
-    })
+    })?;
+    if facts.account.noise.is_empty() {
+        facts.account.noise = host.noise();
+    }
+    Ok(facts)
 }
 
 /// The script with the folders that it is to look at.

@@ -13,12 +13,15 @@ pub(super) fn memory(frame: &Frame<'_>) -> Memory {
             .unwrap_or_default()
             .saturating_mul(1024)
     };
-    let devices = frame.lines("swaps").iter().skip(1).filter_map(|line| line.split_whitespace().next());
+    // `device kind KiB used priority`, below a headline. The kubelet goes by this list, too.
+    let swaps: Vec<Vec<&str>> =
+        frame.lines("swaps").iter().skip(1).map(|line| line.split_whitespace().collect()).collect();
+    let listed = swaps.iter().filter_map(|row| row.get(2)?.parse::<u64>().ok()).sum::<u64>().saturating_mul(1024);
     Memory {
         total: bytes("MemTotal"),
         available: bytes("MemAvailable"),
-        swap: bytes("SwapTotal"),
-        swap_devices: devices.map(str::to_owned).collect(),
+        swap: bytes("SwapTotal").max(listed),
+        swap_devices: swaps.iter().filter_map(|row| row.first()).map(|device| (*device).to_owned()).collect(),
     }
 }
 

@@ -45,16 +45,15 @@ impl Fault {
             }
             "cpu-without" => over("cpu", "/proc/cpuinfo", &format!("sed 's/ {} / /' /proc/cpuinfo", word(0))),
             "no-controller" => over("cgroups", "/proc/cgroups", &format!("grep -v '^{}\\b' /proc/cgroups", word(0))),
+            // An sshd beside systemd's own unit: what is taken from the unit would need a reload of systemd.
             "no-capability" => {
-                let folder = "/etc/systemd/system/ssh.service.d";
-                let restart = "systemctl daemon-reload && systemctl restart ssh";
+                let name = word(0).trim_start_matches("CAP_").to_lowercase();
                 inside(
                     format!(
-                        "mkdir -p {folder} && printf '[Service]\\nCapabilityBoundingSet=~{}\\n' > \
-                         {folder}/ferry-fault.conf && {restart}",
-                        word(0)
+                        "systemctl stop ssh && systemd-run -q --unit=ferry-fault-sshd -p KillMode=process \
+                         -p RuntimeDirectory=sshd setpriv --bounding-set -{name} /usr/sbin/sshd -D"
                     ),
-                    format!("rm -f {folder}/ferry-fault.conf; rmdir {folder} 2>/dev/null; {restart}"),
+                    "systemctl stop ferry-fault-sshd 2>/dev/null; systemctl start ssh",
                 )
             }
             "service" => runs(word(0), "sleep infinity"),
@@ -70,13 +69,14 @@ impl Fault {
             }
             "package-lock" => runs("ferry-fault-lock", "flock /var/lib/dpkg/lock-frontend sleep infinity"),
             "enabled-unit" => {
-                let (name, file) = (word(0), format!("/etc/systemd/system/{}", word(0)));
+                let (folder, name) = ("/etc/systemd/system", word(0));
+                let link = format!("{folder}/multi-user.target.wants/{name}");
                 inside(
                     format!(
-                        "printf '[Service]\\nExecStart=/bin/true\\n[Install]\\nWantedBy=multi-user.target\\n' > {file} \
-                         && systemctl -q enable {name}"
+                        "printf '[Service]\\nExecStart=/bin/true\\n[Install]\\nWantedBy=multi-user.target\\n' > {folder}/{name} \
+                         && ln -s {folder}/{name} {link}"
                     ),
-                    format!("systemctl -q disable {name} 2>/dev/null; rm -f {file}; systemctl daemon-reload"),
+                    format!("rm -f {link} {folder}/{name}"),
                 )
             }
             "port-held" => runs(

@@ -174,7 +174,7 @@ impl Bed<'_> {
             done | sort -u
             ls -A /var/tmp /tmp | grep -v systemd-private; pgrep -a probe
             ip -o addr; ip route; nft list ruleset; sysctl -a 2>/dev/null | grep -E '^net\\.(ipv4\\.(ip_forward|conf)|bridge)' | sort
-            systemctl list-unit-files --no-legend --no-pager; true";
+            systemctl list-unit-files --no-legend --no-pager | grep -v transient; true";
         (1..=HOSTS).map(|host| Ok(format!("host {host}\n{}", self.bench.driver.must(host, look)?))).collect()
     }
 
@@ -215,4 +215,84 @@ fn site(bench: &Bench) -> Result<String, Error> {
 fn failures(findings: &Findings) -> impl Iterator<Item = &(String, String)> {
     let stops = |told: &verdict::Told| matches!(told.shows, Shows::Strict | Shows::Fail);
     findings.iter().filter(move |(_, told)| stops(told)).map(|(key, _)| key)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use ferry_engine::preflight::{CHECKS, Severity};
+
+    use super::*;
+    use trials::IN_PROCESS;
+
+    const BEGIN: &str = "<!-- real hosts: made from the trials of bad-site -->\n";
+    const END: &str = "<!-- end of real hosts -->\n";
+
+    /// Checks by id, and in which trials a real host makes them come out otherwise.
+    fn real() -> BTreeMap<&'static str, BTreeSet<&'static str>> {
+        let mut real = BTreeMap::from([("ssh.reach", BTreeSet::from(["a strange key"]))]);
+        for trial in &TRIALS {
+            for found in trial.found.iter().filter(|found| found.shows != Shows::Skipped) {
+                real.entry(found.check).or_default().insert(trial.name);
+            }
+        }
+        real
+    }
+
+    #[test]
+    fn every_check_is_tried_on_real_hosts_or_says_why_not() {
+        let all: BTreeSet<&str> = CHECKS.iter().map(|check| check.id).collect();
+        let real: BTreeSet<&str> = real().into_keys().collect();
+        let inside: BTreeSet<&str> = IN_PROCESS.iter().map(|(id, _)| *id).collect();
+        assert_eq!(real.intersection(&inside).collect::<Vec<_>>(), Vec::<&&str>::new(), "both real and in process");
+        let known: BTreeSet<&str> = real.union(&inside).copied().collect();
+        assert_eq!(all.difference(&known).collect::<Vec<_>>(), Vec::<&&str>::new(), "no trial and no reason");
+        assert_eq!(known.difference(&all).collect::<Vec<_>>(), Vec::<&&str>::new(), "there is no such check");
+    }
+
+    #[test]
+    fn trials_weigh_as_the_registry_does_and_break_what_can_be_broken() {
+        for trial in &TRIALS {
+            for (host, fault) in trial.faults {
+                assert!((1..=HOSTS).contains(host), "{}: {fault}", trial.name);
+                Fault::of(fault).unwrap_or_else(|error| panic!("{}: {}", trial.name, error.full()));
+            }
+            for found in trial.found {
+                let severity = CHECKS.iter().find(|check| check.id == found.check).expect(found.check).severity;
+                let right = match found.shows {
+                    Shows::Strict => severity == Severity::Strict,
+                    Shows::Fail => severity == Severity::Fail,
+                    Shows::Warn => severity == Severity::Warn,
+                    Shows::Planned | Shows::Passed | Shows::Skipped => true,
+                    Shows::Waived => false,
+                };
+                assert!(right, "{}: {} is {severity:?}", trial.name, found.check);
+            }
+        }
+    }
+
+    /// The table in the documentation is that of the trials. `FERRY_WRITE_DOCS=1` writes it anew.
+    #[test]
+    fn the_documentation_says_what_is_tried_on_real_hosts() {
+        let real = real();
+        let row = |id: &str| match (real.get(id), IN_PROCESS.iter().find(|(one, _)| *one == id)) {
+            (Some(trials), _) => {
+                format!("| `{id}` | yes: {} |\n", trials.iter().copied().collect::<Vec<_>>().join("; "))
+            }
+            (None, Some((_, why))) => format!("| `{id}` | no: {why} |\n"),
+            (None, None) => format!("| `{id}` | |\n"),
+        };
+        let rows: String = CHECKS.iter().map(|check| row(check.id)).collect();
+        let table = format!("| id | a real host in `bad-site` |\n|---|---|\n{rows}");
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/preflight.md");
+        let text = std::fs::read_to_string(&path).unwrap();
+        let (head, rest) = text.split_once(BEGIN).expect("the beginning of the table");
+        let (old, tail) = rest.split_once(END).expect("the end of the table");
+        if std::env::var_os("FERRY_WRITE_DOCS").is_some() {
+            std::fs::write(&path, format!("{head}{BEGIN}{table}{END}{tail}")).unwrap();
+            return;
+        }
+        assert!(old == table, "docs/preflight.md is out of date: run this test with FERRY_WRITE_DOCS=1");
+    }
 }
