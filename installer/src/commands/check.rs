@@ -67,7 +67,9 @@ pub(crate) async fn find(
 }
 
 fn probes(supply: &Supply, facts: &BTreeMap<String, Facts>) -> Result<BTreeMap<String, ProbeFile>, SupplyError> {
+    // For a processor that the bundle does not know there is no probe: identity.architecture says so.
     let arches = Arch::ALL.into_iter().filter(|arch| facts.values().any(|facts| facts.arch == arch.as_str()));
+    let arches = arches.filter(|arch| supply.lock().arches.contains(arch));
     let mut probes = BTreeMap::new();
     for arch in arches {
         let file = supply.file("ferry-probe", arch)?;

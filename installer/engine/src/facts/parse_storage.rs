@@ -125,6 +125,15 @@ mod tests {
     use super::*;
 
     #[test]
+    fn swap_is_what_the_kernel_lists() {
+        let text = "== ferry-facts 1\n== meminfo\n|MemTotal: 8 kB\n|SwapTotal: 0 kB\n== swaps\n|Filename Type Size Used Priority\n\
+                    |/dev/sdb1  partition\t4194300\t\t0\t\t-2\n|/swap file 1024 0 -3\n== end\n";
+        let found = memory(&Frame::read(text).unwrap());
+        assert_eq!((found.total, found.swap), (8 << 10, (4_194_300 + 1024) << 10));
+        assert_eq!(found.swap_devices, ["/dev/sdb1", "/swap"]);
+    }
+
+    #[test]
     fn columns_of_df_are_found_in_odd_lines() {
         let plain = columns("/dev/vda  264212084  61170392  34330872  64% /").unwrap();
         assert_eq!(plain, ("/dev/vda".into(), vec![264_212_084, 61_170_392, 34_330_872], "/".into()));

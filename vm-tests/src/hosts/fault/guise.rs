@@ -87,12 +87,15 @@ impl Fault {
                 ),
             ),
             "reboot-due" => inside("touch /run/reboot-required", "rm -f /run/reboot-required"),
+            // timedated remembers the zone that it began with.
             "time-zone" => inside(
                 format!(
-                    "readlink /etc/localtime > /run/ferry-fault-zone; ln -sfn /usr/share/zoneinfo/{} /etc/localtime",
+                    "readlink /etc/localtime > /run/ferry-fault-zone; ln -sfn /usr/share/zoneinfo/{} /etc/localtime; \
+                     systemctl stop systemd-timedated",
                     word(0)
                 ),
-                "[ ! -e /run/ferry-fault-zone ] || ln -sfn \"$(cat /run/ferry-fault-zone)\" /etc/localtime",
+                "[ ! -e /run/ferry-fault-zone ] || ln -sfn \"$(cat /run/ferry-fault-zone)\" /etc/localtime; \
+                 systemctl stop systemd-timedated",
             ),
             "proxy" => inside(
                 format!("echo 'export http_proxy={}' > /etc/profile.d/ferry-fault.sh", word(0)),

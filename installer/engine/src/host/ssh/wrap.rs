@@ -177,7 +177,8 @@ impl Reader {
         // The mark that was found stands at the end of it.
         let text = String::from_utf8_lossy(&self.bytes[..self.begun.unwrap_or(0)]);
         let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.contains("FERRY-"));
-        lines.take(5).map(str::to_owned).collect()
+        // One that prints what it runs prints our own line, too, which is long.
+        lines.take(5).map(|line| line.chars().take(200).collect()).collect()
     }
 
     /// Bytes of the script's own output so far.
