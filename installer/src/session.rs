@@ -19,7 +19,7 @@ use ferry_engine::journal::Journal;
 use ferry_engine::pki;
 use ferry_engine::registry::ProbeImage;
 use ferry_engine::run::{Stop, Workshop};
-use ferry_engine::site::file::{SecretRef, Vault as VaultEntry};
+use ferry_engine::site::file::{Role, SecretRef, Vault as VaultEntry};
 use ferry_engine::site::{self, Site};
 use ferry_engine::supply::Supply;
 use ferry_engine::vault::{Vault, VaultKey};
@@ -81,9 +81,25 @@ impl Session {
         Ok(Self { site, state, journal, hosts, stop, owner, secrets, redactor, _lock: lock })
     }
 
-    /// What every host is like. All hosts that can't be reached are named together.
+    /// What every host is like. A worker that can't be reached is owed its steps; all other hosts that can't be worked on are
+    /// named together.
     pub(crate) async fn facts(&self) -> Result<BTreeMap<String, Facts>, Failure> {
-        let (known, failures) = self.gathered().await;
+        self.facts_but(|host| host.roles == [Role::Worker]).await
+    }
+
+    /// Likewise, where `may_be_away` says which hosts may be.
+    pub(crate) async fn facts_but(
+        &self,
+        may_be_away: impl Fn(&site::Host) -> bool,
+    ) -> Result<BTreeMap<String, Facts>, Failure> {
+        let (known, mut failures) = self.gathered().await;
+        failures.retain(|name, error| {
+            let away = error.is_absence() && self.site.host(name).is_some_and(&may_be_away);
+            if away {
+                show::aside(&format!("{error}; it is left out, and owed its steps"));
+            }
+            !away
+        });
         if failures.is_empty() { Ok(known) } else { Err(self.unreached(failures.values())) }
     }
 
@@ -267,13 +283,18 @@ impl FirstSight for Asking {
 
 /// Asks yes or no on the terminal.
 pub(crate) async fn confirm(question: &str) -> bool {
-    let question = format!("{question} [y/N] ");
+    matches!(typed(&format!("{question} [y/N]")).await.as_str(), "y" | "Y" | "yes")
+}
+
+/// What is typed on the terminal after a question.
+pub(crate) async fn typed(question: &str) -> String {
+    let question = format!("{question} ");
     let answer = tokio::task::spawn_blocking(move || {
         drop(write!(std::io::stderr().lock(), "{question}"));
         let mut line = String::new();
         std::io::stdin().read_line(&mut line).map(|_| line).unwrap_or_default()
     });
-    matches!(answer.await.unwrap_or_default().trim(), "y" | "Y" | "yes")
+    answer.await.unwrap_or_default().trim().to_owned()
 }
 
 /// Writes every command into the journal before it runs, and how it ended.

@@ -41,9 +41,9 @@ fn ask(endpoint: &Endpoint, authority: &str, path: &str, timeout: Duration) -> s
     let mut stream = TcpStream::connect_timeout(&endpoint.address()?, timeout)?;
     stream.set_read_timeout(Some(timeout))?;
     stream.set_write_timeout(Some(timeout))?;
+    // In one piece: a server that speaks TLS answers the first bytes and closes, and a second piece would find nobody.
     let request =
         format!("GET /{path} HTTP/1.1\r\nHost: {authority}\r\nUser-Agent: ferry-probe\r\nConnection: close\r\n\r\n");
-    // At once: who speaks TLS answers the first bytes and closes, and a second write would find nobody.
     stream.write_all(request.as_bytes())?;
     let mut bytes = Vec::new();
     // It may also break off after its answer, because it has not read all of the question.

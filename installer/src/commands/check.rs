@@ -33,7 +33,7 @@ pub(crate) async fn run(arguments: &Args, common: &Common) -> Result<ExitCode, F
     // A host that says nothing is a finding; what the others are like is worth knowing all the same.
     let (facts, failures) = session.gathered().await;
     let silent = failures.iter().map(|(name, error)| (name.clone(), Silence::from(error))).collect();
-    let findings = find(&session, &supply, &facts, silent).await?;
+    let findings = find_of(&session, &supply, &facts, silent).await?;
     show::findings(&findings, common.json);
     if !failures.is_empty() {
         return Err(session.unreached(failures.values()));
@@ -41,8 +41,16 @@ pub(crate) async fn run(arguments: &Args, common: &Common) -> Result<ExitCode, F
     Ok(if findings.verdict() == Verdict::Ready { ExitCode::Success } else { ExitCode::Unfit })
 }
 
-/// Measures, judges, and writes every finding down.
+/// Measures, judges, and writes every finding down. Hosts without facts are away.
 pub(crate) async fn find(
+    session: &Session,
+    supply: &Arc<Supply>,
+    facts: &BTreeMap<String, Facts>,
+) -> Result<Findings, Failure> {
+    find_of(session, supply, facts, BTreeMap::new()).await
+}
+
+async fn find_of(
     session: &Session,
     supply: &Arc<Supply>,
     facts: &BTreeMap<String, Facts>,

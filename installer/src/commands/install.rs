@@ -1,7 +1,5 @@
 //! `install`: everything, in order.
 
-use std::collections::BTreeMap;
-
 use ferry_engine::{plan, preflight};
 
 use super::{SiteAndBundle, accept, apply, check, plan as planning};
@@ -23,7 +21,7 @@ pub(crate) async fn run(arguments: &Args, common: &Common) -> Result<ExitCode, F
     let supply = session.supply(&arguments.given.trust, common)?;
     session.began("look", Some(&supply), None);
     let facts = session.facts().await?;
-    let findings = check::find(&session, &supply, &facts, BTreeMap::new()).await?;
+    let findings = check::find(&session, &supply, &facts).await?;
     show::findings(&findings, common.json);
     if findings.verdict() != preflight::Verdict::Ready {
         return Err(Failure::new(ExitCode::Unfit, "the site is not fit; nothing was changed")

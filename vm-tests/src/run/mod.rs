@@ -5,6 +5,8 @@
 //! bundle    origin ─► make, sign, verify
 //! scenario  what is done and what must hold         cluster   looks at the result without asking ferry
 //! sampler   what processes show while something goes on    secrets   where what must stay secret stands
+//! trouble   installs that are struck on their way
+//! snapshot  a host as text, normalized: two of them can be compared
 //! evidence  everything that was seen, in one folder, and the verdict
 //! ```
 
@@ -15,12 +17,15 @@ mod sampler;
 mod scenario;
 mod secrets;
 mod shipped;
+pub mod snapshot;
+pub mod trouble;
 
 use std::path::{Path, PathBuf};
 
 pub use bundle::Bundle;
 pub use evidence::Evidence;
 pub use shipped::Shipped;
+pub use snapshot::Snapshot;
 
 use crate::error::Error;
 use crate::hosts::{Driver, Lab, Nspawn};
@@ -34,6 +39,10 @@ pub struct Options {
     pub keep: bool,
     /// Where the evidence goes.
     pub out: Option<PathBuf>,
+    /// How many moments strike, where a scenario has such.
+    pub moments: Option<usize>,
+    /// What their choice depends on.
+    pub seed: Option<u64>,
 }
 
 /// What a scenario works with.
@@ -49,6 +58,8 @@ pub struct Bench {
     pub ui: Ui,
     /// A folder for what is made on the way.
     pub work: PathBuf,
+    /// How it is run.
+    pub options: Options,
 }
 
 impl Bench {
@@ -89,6 +100,7 @@ pub fn run(place: &Place, lab: Lab, name: &str, options: &Options) -> Result<(),
         evidence: Evidence::begin(name, &folder)?,
         ui: Ui::default(),
         work: fresh(&folder.join("work"))?,
+        options: options.clone(),
     };
     let result = (scenario.run)(&bench);
     if let Err(error) = &result {

@@ -147,6 +147,7 @@ pub(super) struct OnHost<'a> {
 
 /// A host of the site, whether or not it was reached, and all that is known.
 pub(super) struct Way<'a> {
+    pub(super) host: &'a site::Host,
     pub(super) facts: Option<&'a Facts>,
     pub(super) silence: Option<&'a Silence>,
 }

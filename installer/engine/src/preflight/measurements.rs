@@ -31,12 +31,14 @@ pub struct Silence {
     pub hint: Option<String>,
     /// It was reached, and root can't be had there.
     pub reached: bool,
+    /// It may simply be away.
+    pub away: bool,
 }
 
 impl From<&HostError> for Silence {
     fn from(error: &HostError) -> Self {
         let reached = matches!(error.kind, HostErrorKind::Privilege(_));
-        Self { why: error.kind.to_string(), hint: error.hint(), reached }
+        Self { why: error.kind.to_string(), hint: error.hint(), reached, away: error.is_absence() }
     }
 }
 

@@ -24,7 +24,7 @@ pub fn check(
             Run::Way(run) => {
                 for host in &site.hosts {
                     let (facts, silence) = (facts.get(&host.name), measurements.silent.get(&host.name));
-                    findings.push(finding(site, check, Some(&host.name), None, run(&Way { facts, silence })));
+                    findings.push(finding(site, check, Some(&host.name), None, run(&Way { host, facts, silence })));
                 }
             }
             Run::Host(run) => {

@@ -2,6 +2,7 @@
 
 use super::check::{Run, Seen};
 use super::{Check, Limit, Severity, Silence};
+use crate::site::file::Role;
 
 /// How many commands and connections ferry has open on a host at once.
 const FAN_OUT: f64 = 4.0;
@@ -16,6 +17,11 @@ pub(super) const REACH: Check = Check {
     run: Run::Way(|way| match (way.facts, way.silence) {
         (Some(_), _) => Seen::good("it answers"),
         (None, Some(silence)) if silence.reached => Seen::good("it lets us in"),
+        // Where nothing depends on it the others are worked on: a worker can follow.
+        (None, silence) if way.host.roles == [Role::Worker] && silence.is_none_or(|silence| silence.away) => {
+            let why = silence.map_or("nothing is known of it", |silence| silence.why.as_str());
+            Seen::planned(why, "goes on without it, and owes it its steps: run the same again when it is there")
+        }
         (None, silence) => silent(silence),
     }),
 };

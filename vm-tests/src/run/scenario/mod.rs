@@ -2,8 +2,11 @@
 
 mod bad_site;
 mod bed;
+mod firewalld;
+mod kill_resume;
 mod single;
 mod sudo_bastion;
+mod uninstall;
 
 use super::Bench;
 use crate::error::Error;
@@ -21,7 +24,7 @@ pub(super) struct Scenario {
 }
 
 /// All of them.
-pub(super) const ALL: [Scenario; 4] = [
+pub(super) const ALL: [Scenario; 7] = [
     Scenario {
         name: "bed",
         says: "the bed itself: every fault shows and heals, power cuts, what leaves is counted",
@@ -35,6 +38,12 @@ pub(super) const ALL: [Scenario; 4] = [
         run: bad_site::run,
     },
     Scenario {
+        name: "firewalld",
+        says: "firewalld stays on: a node and a registry behind it, and what each lets in, by who asks",
+        hosts: 3,
+        run: firewalld::run,
+    },
+    Scenario {
         name: "single",
         says: "one node from a bundle, with no way out: made, signed, carried, installed, accepted",
         hosts: 1,
@@ -45,5 +54,17 @@ pub(super) const ALL: [Scenario; 4] = [
         says: "one node through a bastion, by password, with a sudo that asks; no secret shows anywhere",
         hosts: 2,
         run: sudo_bastion::run,
+    },
+    Scenario {
+        name: "kill-resume",
+        says: "one node, killed, cut off and without power at 30 moments: it comes to the same end",
+        hosts: 1,
+        run: kill_resume::run,
+    },
+    Scenario {
+        name: "uninstall",
+        says: "one node, installed and taken back: the host is as before but for a list, also when it is killed on the way",
+        hosts: 1,
+        run: uninstall::run,
     },
 ];

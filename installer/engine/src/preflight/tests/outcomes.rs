@@ -80,6 +80,19 @@ fn hosts_that_say_nothing_are_named_with_what_helps() {
 }
 
 #[test]
+fn a_worker_that_is_away_is_owed_its_steps_and_stops_nobody() {
+    let mut world = World::healthy();
+    world.facts.remove("node2");
+    let away = HostError::new("node2", HostErrorKind::Lost("connection reset".into()));
+    for silence in [None, Some(Silence::from(&away))] {
+        world.measurements.silent = silence.into_iter().map(|silence| ("node2".to_owned(), silence)).collect();
+        let findings = world.check();
+        assert!(matches!(find(&findings, "ssh.reach", Some("node2")).outcome, Outcome::Planned { .. }));
+        assert_eq!(findings.verdict(), Verdict::Ready, "{:?}", findings.failures());
+    }
+}
+
+#[test]
 fn what_ferry_has_started_itself_is_no_leftover() {
     let mut world = World::healthy();
     let facts = world.facts("node1");

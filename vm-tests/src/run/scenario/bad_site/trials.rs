@@ -251,11 +251,13 @@ pub(super) const TRIALS: [Trial; 5] = [
         name: "the way in",
         unknown: &["node2", "node3"],
         code: 7,
-        faults: &[(2, "bastion")],
+        faults: &[(2, "bastion"), (1, "firewalld")],
         site: &[("hostKey: NODE3", "ssh: {user: plain, privilege: {sudo: {}}}\n  hostKey: NODE3")],
         found: &[
-            found("ssh.reach", "node2", Strict, "can't reach 10.77.0.12:22"),
+            found("ssh.reach", "node2", Planned, "can't reach 10.77.0.12:22"),
             found("ssh.root", "node3", Strict, "can't become root"),
+            found("security.firewalld", "node1", Planned, "default zone public"),
+            found("security.packet-filter", "node1", Skipped, "firewalld is in charge"),
         ],
     },
 ];
@@ -269,7 +271,7 @@ pub(super) const IN_PROCESS: &[(&str, &str)] = &[
     ("identity.mac", "two cards of one address on one bridge lose their own connections; cables here are no hardware"),
     ("disk.xfs-ftype", "no mkfs.xfs makes such a file system any more"),
     ("disk.etcd-device", "/var is a disk of its own on every host"),
-    ("time.local-stratum", "the hosts have no chrony"),
+    ("time.local-stratum", "chrony on the hosts may not set the clock, and follows nobody"),
     ("kernel.nftables-proxy", "the machine's kernel is new enough, and one for all"),
     ("kernel.cgroup-v2", "asked for by Kubernetes 1.35, and the machine decides it"),
     ("kernel.cgroup-v1", "the machine decides it: it warns everywhere here"),
@@ -279,6 +281,5 @@ pub(super) const IN_PROCESS: &[(&str, &str)] = &[
     ("binaries.conntrack", "asked for by Kubernetes before 1.32"),
     ("network.offload", "a virtual cable is no vmxnet3"),
     ("security.selinux", "the machine's kernel has no SELinux"),
-    ("security.firewalld", "the bed's tree has no firewalld"),
     ("security.apparmor", "the machine's kernel has no AppArmor"),
 ];
