@@ -158,7 +158,8 @@ pub(super) const TRIALS: [Trial; 5] = [
             (1, "firewall tcp 6443"),
             (2, "mtu 1400"),
             (3, "small-path 1400 1"),
-            (2, "clock 1"),
+            // Measured on a busy machine the difference is never more than that, and most of it is sure.
+            (2, "clock 2"),
             (3, "sysctl net.ipv4.ip_forward 0"),
             (1, "nameserver 10.77.0.1"),
         ],
