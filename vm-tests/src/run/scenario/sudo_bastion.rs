@@ -23,6 +23,9 @@ const BASTION: u8 = 1;
 const HOST: u8 = 2;
 const MANIFEST: &str = "kubernetes-1.34-core.yaml";
 
+/// Whose processes were watched, and what was seen of them.
+type Samples = Vec<(&'static str, Seen)>;
+
 /// Of the key that opens the bastion.
 const LOGIN_PASSPHRASE: &str = "vm-tests-planted-Bn5-login-key-passphrase";
 
@@ -171,7 +174,7 @@ fn wrong_password(bench: &Bench, shipped: &Shipped, bundle: &Bundle, site: &Path
 }
 
 /// Does something while all processes are watched; whose they are, and what was seen.
-fn watched<T>(bench: &Bench, act: impl FnOnce() -> Result<T, Error>) -> Result<(T, Vec<(&'static str, Seen)>), Error> {
+fn watched<T>(bench: &Bench, act: impl FnOnce() -> Result<T, Error>) -> Result<(T, Samples), Error> {
     let on = |host| Ok::<_, Error>(Sampler::start(Watched::Host(bench.driver.processes(host)?)));
     let samplers = [("node2", on(HOST)?), ("node1", on(BASTION)?), ("operator", Sampler::start(Watched::Own))];
     let result = act();
@@ -180,7 +183,7 @@ fn watched<T>(bench: &Bench, act: impl FnOnce() -> Result<T, Error>) -> Result<(
 }
 
 /// Arguments and environments.
-fn shown(bench: &Bench, samples: &[(&str, Seen)], planted: &Secrets, generated: &Secrets) -> Result<(), Error> {
+fn shown(bench: &Bench, samples: &Samples, planted: &Secrets, generated: &Secrets) -> Result<(), Error> {
     for (of, seen) in samples {
         let file = bench.evidence.path(&format!("processes-{of}.txt"));
         std::fs::write(&file, seen.text()).map_err(Error::file("write", &file))?;

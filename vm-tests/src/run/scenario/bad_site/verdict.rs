@@ -36,8 +36,8 @@ pub(super) type Findings = BTreeMap<(String, String), Told>;
 
 /// The findings in what it printed; nothing if it printed none.
 pub(super) fn findings(printed: &str) -> Findings {
-    let objects = printed.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let list = objects.filter(|one| one["event"] == "findings").last();
+    let mut objects = printed.lines().rev().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let list = objects.find(|one| one["event"] == "findings");
     let list = list.and_then(|one| one["findings"].as_array().cloned()).unwrap_or_default();
     list.iter().filter_map(told).collect()
 }
