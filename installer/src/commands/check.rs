@@ -60,7 +60,7 @@ async fn find_of(
     // What ferry has built is in use: it is measured only before anything stands.
     let fresh = facts.values().all(|facts| facts.ferry.is_empty());
     let mut measurements = if fresh {
-        preflight::measure(&session.site, &session.hosts, facts, &probes(supply, facts)?).await
+        preflight::measure(&session.site, &session.hosts, facts, &probes(supply, facts)?, &session.owner).await
     } else {
         Measurements::default()
     };

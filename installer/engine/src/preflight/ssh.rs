@@ -20,7 +20,7 @@ pub(super) const REACH: Check = Check {
         // Where nothing depends on it the others are worked on: a worker can follow.
         (None, silence) if way.host.roles == [Role::Worker] && silence.is_none_or(|silence| silence.away) => {
             let why = silence.map_or("nothing is known of it", |silence| silence.why.as_str());
-            Seen::planned(why, "goes on without it, and owes it its steps: run the same again when it is there")
+            Seen::planned(why, "left out, and owed its steps: run the same command again when it is back")
         }
         (None, silence) => silent(silence),
     }),

@@ -27,6 +27,8 @@ pub struct Context<'a> {
     pub probe_images: &'a BTreeMap<Arch, ProbeImage>,
     /// The files that hosts fetch from the registry, gathered while steps are built.
     fetched: RefCell<BTreeMap<Digest, PushedFile>>,
+    /// Each node's place among the shares of the pod addresses.
+    pub(super) places: BTreeMap<String, u32>,
 }
 
 /// Files below this size, in bytes, are sent to each host: asking the registry costs as much.
@@ -66,7 +68,7 @@ impl<'a> Context<'a> {
         vault: &'a mut Vault,
         probe_images: &'a BTreeMap<Arch, ProbeImage>,
     ) -> Self {
-        Self { site, facts, supply, vault, probe_images, fetched: RefCell::default() }
+        Self { site, facts, supply, vault, probe_images, fetched: RefCell::default(), places: BTreeMap::new() }
     }
 }
 
@@ -180,14 +182,13 @@ impl Context<'_> {
         Ok(!self.facts_of(host)?.usable_nameservers().is_empty())
     }
 
-    /// The addresses of all members of etcd as the API server should call them: its own member where each control-plane
-    /// host has one (a failing member then takes only its own API server along), else all.
-    pub(super) fn etcd_endpoints(&self) -> Vec<String> {
-        let site = self.site;
-        if site.with(Role::ControlPlane).all(|host| host.is(Role::Etcd)) {
+    /// The addresses of etcd as the API server of a host should call it: its own member where it has one (a failing member
+    /// then takes only its own API server along, and others may come and go), else all.
+    pub(super) fn etcd_endpoints(&self, host: &Host) -> Vec<String> {
+        if host.is(Role::Etcd) {
             return vec!["https://127.0.0.1:2379".into()];
         }
-        site.with(Role::Etcd).map(|host| format!("https://{}", authority(host, 2379))).collect()
+        self.site.with(Role::Etcd).map(|host| format!("https://{}", authority(host, 2379))).collect()
     }
 }
 

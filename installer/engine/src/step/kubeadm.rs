@@ -90,7 +90,7 @@ localAPIEndpoint: {{advertiseAddress: \"{address}\", bindPort: 6443}}
         address = host.internal,
         registration = registration(context, host, &arguments),
     );
-    text.push_str(&cluster(context, api, &arguments)?);
+    text.push_str(&cluster(context, host, api, &arguments)?);
     text.push_str(&kubelet(context));
     text.push_str(&proxy(context));
     Ok(text)
@@ -106,7 +106,7 @@ pub(super) fn endpoint(site: &Site) -> String {
     format!("{}:{}", site.endpoint.name, site.endpoint.port)
 }
 
-fn cluster(context: &Context<'_>, api: &str, arguments: &Arguments) -> Result<String, StepBuildError> {
+fn cluster(context: &Context<'_>, host: &Host, api: &str, arguments: &Arguments) -> Result<String, StepBuildError> {
     let site = context.site;
     // kubeadm adds each host's own name and address. Those of the other hosts don't belong here: a host more would make every
     // certificate anew.
@@ -116,7 +116,7 @@ fn cluster(context: &Context<'_>, api: &str, arguments: &Arguments) -> Result<St
     names.sort();
     names.dedup();
     let names: String = names.iter().map(|name| format!("  - \"{name}\"\n")).collect();
-    let endpoints: String = context.etcd_endpoints().iter().map(|url| format!("    - {url}\n")).collect();
+    let endpoints: String = context.etcd_endpoints(host).iter().map(|url| format!("    - {url}\n")).collect();
     let mut manager = vec![("bind-address", "127.0.0.1".to_owned())];
     if site.network.kind == NetworkKind::HostRoutes {
         // Each node's share of the pod addresses is fixed by the plan.
