@@ -1,11 +1,13 @@
 //! The scenarios, one a file: what is done, and what must hold.
 
+mod bad_site;
 mod bed;
 mod firewalld;
 mod install_ha;
 mod kill_resume;
 mod nodes;
 mod single;
+mod sudo_bastion;
 mod uninstall;
 
 use super::Bench;
@@ -24,12 +26,18 @@ pub(super) struct Scenario {
 }
 
 /// All of them.
-pub(super) const ALL: [Scenario; 7] = [
+pub(super) const ALL: [Scenario; 9] = [
     Scenario {
         name: "bed",
         says: "the bed itself: every fault shows and heals, power cuts, what leaves is counted",
         hosts: 3,
         run: bed::run,
+    },
+    Scenario {
+        name: "bad-site",
+        says: "hosts broken on purpose: each fault is found by its check, and nothing is changed",
+        hosts: 3,
+        run: bad_site::run,
     },
     Scenario {
         name: "firewalld",
@@ -48,6 +56,12 @@ pub(super) const ALL: [Scenario; 7] = [
         says: "three control planes, a worker, a registry (--hosts 3: merged); each control plane loses its power in turn",
         hosts: 5,
         run: install_ha::run,
+    },
+    Scenario {
+        name: "sudo-bastion",
+        says: "one node through a bastion, by password, with a sudo that asks; no secret shows anywhere",
+        hosts: 2,
+        run: sudo_bastion::run,
     },
     Scenario {
         name: "kill-resume",
