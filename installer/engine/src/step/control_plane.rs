@@ -12,7 +12,7 @@ use crate::plan::Step;
 use crate::site::Host;
 
 /// kubectl as administrator, on a control-plane host.
-pub(super) const KUBECTL: &str = "/usr/local/bin/kubectl --kubeconfig=/etc/kubernetes/admin.conf --request-timeout=20s";
+pub(crate) const KUBECTL: &str = "/usr/local/bin/kubectl --kubeconfig=/etc/kubernetes/admin.conf --request-timeout=20s";
 /// Where kubeadm's configuration lies.
 const CONFIG: &str = "/etc/ferry/kubeadm.yaml";
 

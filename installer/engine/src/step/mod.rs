@@ -19,8 +19,10 @@ mod runtime;
 mod selinux;
 mod storage;
 
-pub(crate) use before::MADE;
+pub(crate) use before::{MADE, SHARED};
 pub use context::{Context, StepBuildError};
+pub(crate) use control_plane::KUBECTL;
+pub(crate) use etcd::CTL as ETCDCTL;
 pub(crate) use firewall::knows_policies;
 
 use crate::plan::{Stage, Step};
