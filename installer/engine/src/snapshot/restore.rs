@@ -82,6 +82,18 @@ pub fn rounds(site: &Site, restore: &Restore) -> Vec<Round> {
             "what there is now",
             each(&control, &|host| task("look", host, "the API answers, and holds what the snapshot holds", look())),
         ),
+        round(
+            "copies go",
+            each(&members, &|host| {
+                task(
+                    "tidy",
+                    host,
+                    "the copy of the snapshot goes",
+                    format!("rm -f {0}; rmdir \"$(dirname {0})\" 2>/dev/null || :", quote(&restore.file)),
+                )
+                .owed()
+            }),
+        ),
     ]
 }
 
@@ -225,6 +237,7 @@ mod tests {
                 "restore.release@node1",
                 "restore.kubelet@node1 restore.kubelet@node2",
                 "restore.look@node1",
+                "restore.tidy@node1 restore.tidy@node2",
             ]
         );
         assert!(rounds[1].tasks[1].script.contains("--name node2 --initial-cluster node1=https://10.0.0.11:2380,node2=https://10.0.0.12:2380 --initial-cluster-token demo-s1"));

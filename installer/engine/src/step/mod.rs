@@ -18,12 +18,14 @@ mod registry;
 mod runtime;
 mod selinux;
 mod storage;
+mod time;
 
 pub(crate) use before::{MADE, SHARED};
 pub use context::{Context, StepBuildError};
 pub(crate) use control_plane::KUBECTL;
 pub(crate) use etcd::CTL as ETCDCTL;
 pub(crate) use firewall::knows_policies;
+pub(crate) use time::{is_wanted as time_is_wanted, masters as time_masters, sources as time_sources};
 
 use crate::plan::{Stage, Step};
 use crate::site::file::Role;
@@ -41,6 +43,7 @@ pub fn stages(context: &mut Context<'_>) -> Result<Vec<Stage>, StepBuildError> {
     for host in &site.hosts {
         hosts.extend(base::steps(context, host)?);
         hosts.extend(firewall::step(context, host)?);
+        hosts.extend(time::step(context, host)?);
     }
     stage("hosts", hosts, false);
     let mut registries = Vec::new();

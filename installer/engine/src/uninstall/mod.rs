@@ -86,7 +86,7 @@ fn end(record: &Record) -> String {
     format!(
         "set -eu\nS=/var/lib/ferry\nsystemctl daemon-reload\nfor unit in {units}; do systemctl reset-failed \"$unit\" 2>/dev/null || :; done\n\
          if [ -s $S/restart ]; then while read -r unit; do systemctl restart \"$unit\" || echo \"note: $unit, which ran before ferry came, does not start\"; done <$S/restart; fi\n\
-         sync\nrm -rf --one-file-system $S /run/ferry/install* 2>/dev/null || :\n[ ! -e $S ] || rm -rf $S",
+         sync\nrm -rf --one-file-system $S /run/ferry 2>/dev/null || :\n[ ! -e $S ] || rm -rf $S",
         units = units.join(" "),
     )
 }

@@ -3,6 +3,7 @@
 mod bed;
 mod firewalld;
 mod kill_resume;
+mod restore;
 mod single;
 mod uninstall;
 
@@ -22,7 +23,7 @@ pub(super) struct Scenario {
 }
 
 /// All of them.
-pub(super) const ALL: [Scenario; 5] = [
+pub(super) const ALL: [Scenario; 6] = [
     Scenario {
         name: "bed",
         says: "the bed itself: every fault shows and heals, power cuts, what leaves is counted",
@@ -46,6 +47,12 @@ pub(super) const ALL: [Scenario; 5] = [
         says: "one node, killed, cut off and without power at 30 moments: it comes to the same end",
         hosts: 1,
         run: kill_resume::run,
+    },
+    Scenario {
+        name: "restore",
+        says: "etcd on three hosts loses two members: back from a snapshot, also when the restore is killed on the way",
+        hosts: 3,
+        run: restore::run,
     },
     Scenario {
         name: "uninstall",
