@@ -44,6 +44,10 @@ fn planned(on: &OnHost<'_>) -> Option<Seen> {
         let fix = format!("systemctl disable --now {}", time.service);
         return Some(Seen::bad_fixed_by(format!("{} runs, and would fight with chrony", time.service), fix));
     }
+    if !on.facts.capabilities.contains("CAP_SYS_TIME") {
+        let fix = "let what runs around this container keep the clock, and waive this check with that reason";
+        return Some(Seen::bad_fixed_by("root may not set the clock here (no CAP_SYS_TIME)", fix));
+    }
     if on.is_ours() && !time.reachable.is_empty() {
         return Some(Seen::good(format!("{} follows {}", time.service, time.reachable.join(", "))));
     }
