@@ -19,7 +19,7 @@ use ferry_engine::journal::Journal;
 use ferry_engine::pki;
 use ferry_engine::registry::ProbeImage;
 use ferry_engine::run::{Stop, Workshop};
-use ferry_engine::site::file::{SecretRef, Vault as VaultEntry};
+use ferry_engine::site::file::{Role, SecretRef, Vault as VaultEntry};
 use ferry_engine::site::{self, Site};
 use ferry_engine::supply::Supply;
 use ferry_engine::vault::{Vault, VaultKey};
@@ -81,8 +81,17 @@ impl Session {
         Ok(Self { site, state, journal, hosts, stop, owner, secrets, redactor, _lock: lock })
     }
 
-    /// What every host is like. All hosts that can't be reached are named together.
+    /// What every host is like. A worker that can't be reached is owed its steps; all other hosts that can't be worked on are
+    /// named together.
     pub(crate) async fn facts(&self) -> Result<BTreeMap<String, Facts>, Failure> {
+        self.facts_but(|host| host.roles == [Role::Worker]).await
+    }
+
+    /// Likewise, where `may_be_away` says which hosts may be.
+    pub(crate) async fn facts_but(
+        &self,
+        may_be_away: impl Fn(&site::Host) -> bool,
+    ) -> Result<BTreeMap<String, Facts>, Failure> {
         let asked = self.site.hosts.iter().filter_map(|host| {
             let reached = self.hosts.get(&host.name)?.clone();
             let paths = facts::paths_of(&self.site, host);
@@ -93,6 +102,9 @@ impl Session {
         for (name, result) in futures_util::future::join_all(asked).await {
             match result {
                 Ok(facts) => drop(known.insert(name, facts)),
+                Err(error) if error.is_absence() && self.site.host(&name).is_some_and(&may_be_away) => {
+                    show::aside(&format!("{error}; it is left out, and owed its steps"));
+                }
                 Err(error) => failures.push(error),
             }
         }

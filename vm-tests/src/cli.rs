@@ -55,6 +55,9 @@ enum Verb {
         /// Which moments those are: the seed that an earlier run has printed.
         #[arg(long, env = "FERRY_VM_SEED")]
         seed: Option<u64>,
+        /// On how many hosts, where a scenario leaves the choice: `install-ha` merges roles on 3.
+        #[arg(long, value_name = "N")]
+        hosts: Option<u8>,
     },
 }
 
@@ -186,8 +189,8 @@ fn dispatch(cli: Cli) -> Result<ExitCode, Error> {
             Ok(ExitCode::SUCCESS)
         }
         Verb::Run { scenario: None, .. } => Err(Error::Asked(format!("which one?\n{}", run::list()))),
-        Verb::Run { scenario: Some(name), keep, out, moments, seed, .. } => {
-            run::run(&place, lab, &name, &run::Options { keep, out, moments, seed })?;
+        Verb::Run { scenario: Some(name), keep, out, moments, seed, hosts, .. } => {
+            run::run(&place, lab, &name, &run::Options { keep, out, moments, seed, hosts })?;
             Ok(ExitCode::SUCCESS)
         }
     }

@@ -15,6 +15,7 @@ pub mod event;
 pub mod facts;
 pub mod host;
 pub mod journal;
+pub mod leave;
 pub mod pki;
 pub mod plan;
 pub mod preflight;

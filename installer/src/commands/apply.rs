@@ -86,7 +86,10 @@ pub(crate) async fn execute(session: &Session, plan: &Plan, workshop: &Workshop)
         failure.causes.insert(0, format!("step {step} did not come to its end"));
         return Err(failure.hint("run the same command again: it goes on at this step"));
     }
-    Ok(match (done.stopped, done.owed.is_empty()) {
+    // Hosts that were away when the plan was made have no steps in it.
+    let planned = |name: &String| plan.steps().any(|step| step.host == *name);
+    let whole = done.owed.is_empty() && session.site.hosts.iter().map(|host| &host.name).all(planned);
+    Ok(match (done.stopped, whole) {
         (true, _) => ExitCode::Interrupted,
         (false, false) => ExitCode::Owed,
         (false, true) => ExitCode::Success,

@@ -5,6 +5,7 @@ mod apply;
 mod backup;
 mod check;
 mod install;
+mod nodes;
 mod plan;
 mod report;
 mod restore;
@@ -33,6 +34,8 @@ pub(crate) enum Verb {
     Apply(apply::Args),
     /// Check that the cluster works, by making it work, and write the report.
     Accept(accept::Args),
+    /// Add hosts to a cluster that stands, or let one leave it.
+    Nodes(nodes::Args),
     /// Write the report anew from the journal. Touches no host.
     Report(report::Args),
     /// Take a snapshot of etcd now, verify it, and copy it here and to a second host.
@@ -53,6 +56,7 @@ impl Verb {
             Self::Plan(arguments) => plan::run(arguments, common).await,
             Self::Apply(arguments) => apply::run(arguments, common).await,
             Self::Accept(arguments) => accept::run(arguments, common).await,
+            Self::Nodes(arguments) => nodes::run(arguments, common).await,
             Self::Report(arguments) => report::run(arguments, common),
             Self::Backup(arguments) => backup::run(arguments, common).await,
             Self::Restore(arguments) => restore::run(arguments, common).await,

@@ -78,7 +78,7 @@ fn owing(host: &str) -> Failure {
 }
 
 /// What every host has recorded, and the hosts that are away.
-async fn records(session: &Session) -> Result<(BTreeMap<String, Record>, BTreeSet<String>), Failure> {
+pub(super) async fn records(session: &Session) -> Result<(BTreeMap<String, Record>, BTreeSet<String>), Failure> {
     let (mut records, mut away) = (BTreeMap::new(), BTreeSet::new());
     let command = Command::root(READ);
     let asked = session.hosts.iter().map(|(name, host)| {

@@ -16,6 +16,7 @@ mod scenario;
 mod shipped;
 pub mod snapshot;
 pub mod trouble;
+mod window;
 
 use std::path::{Path, PathBuf};
 
@@ -40,6 +41,8 @@ pub struct Options {
     pub moments: Option<usize>,
     /// What their choice depends on.
     pub seed: Option<u64>,
+    /// On how many hosts, where a scenario leaves the choice.
+    pub hosts: Option<u8>,
 }
 
 /// What a scenario works with.

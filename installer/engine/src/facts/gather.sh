@@ -90,7 +90,7 @@ for pair in overlay:OVERLAY_FS br_netfilter:BRIDGE_NETFILTER nf_conntrack:NF_CON
     ip_tables) [ -e /proc/net/ip_tables_names ] && state=builtin;;
     esac; fi
   echo "$m=$state"; done | p
-section binaries; for b in ip iptables ip6tables nft mount umount nsenter conntrack socat ethtool ebtables tc touch modprobe sysctl sha256sum flock systemctl systemd-run \
+section binaries; for b in ip iptables ip6tables nft mount umount nsenter conntrack curl socat ethtool ebtables tc touch modprobe sysctl sha256sum flock systemctl systemd-run \
   tar gzip ipset ipvsadm mountpoint findmnt losetup cp mv ln stat sync crictl containerd runc dockerd podman kubelet kubeadm kubectl etcd getenforce restorecon semanage firewall-cmd ufw \
   apparmor_parser chronyc timedatectl rpm dpkg-query apt-get dnf yum iscsiadm multipath mount.nfs lvm sftp-server; do
   w=$(command -v "$b" 2>/dev/null) && echo "$b=$w"; done | p

@@ -1,11 +1,12 @@
 //! The hosts' network: routes, addresses, MTUs, and whether hosts reach each other on the ports that matter.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use super::check::{Between, OnHost, Run, Seen, Whole};
 use super::listening::name;
 use super::{Check, Severity, dials};
-use crate::facts::{Facts, Interface};
+use crate::facts::{Facts, Interface, Route};
 use crate::site::Cidr;
 use crate::site::file::{Encapsulation, EndpointKind, NetworkKind};
 use crate::step::knows_policies;
@@ -39,11 +40,15 @@ pub(super) const RANGES: Check = Check {
     limit: None,
     fix: "choose other ranges: kubernetes.podCIDR, kubernetes.serviceCIDR",
     run: Run::Host(|on| {
-        let own = |device: Option<&str>| device.is_none_or(is_pod_link);
+        // A pod network's routes lead to its own links, or to another host of the site.
+        let hosts: Vec<IpAddr> = on.site().hosts.iter().map(|host| host.internal).collect();
+        let own = |route: &Route| {
+            route.device.as_deref().is_none_or(is_pod_link) || route.via.is_some_and(|via| hosts.contains(&via))
+        };
         let mut found = Vec::new();
         for (what, range) in on.site().ranges() {
             for route in on.facts.network.routes.iter().filter(|route| route.to.prefix() > 0) {
-                let ours = on.is_ours() && own(route.device.as_deref());
+                let ours = on.is_ours() && own(route);
                 if route.to.overlaps(&range) && !ours {
                     let device = route.device.as_deref().map_or_else(String::new, |device| format!(" dev {device}"));
                     found.push(format!("{what} {range} and the route {}{device}", route.to));

@@ -14,7 +14,7 @@ use crate::host::quote;
 use crate::rounds::{Round, Task};
 use crate::site::file::Role;
 use crate::site::{Host, Site};
-use crate::step::{ETCDCTL, KUBECTL};
+use crate::step::{CTL as ETCDCTL, KUBECTL};
 
 /// What is restored.
 #[derive(Debug, Clone)]

@@ -81,7 +81,7 @@ fn routes(site: &Site, others: &[&Host]) -> Vec<Action> {
 /// What the cluster is told of the network.
 pub(super) fn step(context: &Context<'_>, host: &Host) -> Step {
     let mut actions = Vec::new();
-    for node in context.site.hosts.iter().filter(|one| one.is_node()) {
+    for node in context.nodes() {
         let Some(own) = share(context.site, node) else { continue };
         let (name, own) = (quote(&node.name), own.to_string());
         actions.push(Action::Run(

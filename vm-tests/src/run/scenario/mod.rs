@@ -2,6 +2,7 @@
 
 mod bed;
 mod firewalld;
+mod install_ha;
 mod kill_resume;
 mod restore;
 mod single;
@@ -23,7 +24,7 @@ pub(super) struct Scenario {
 }
 
 /// All of them.
-pub(super) const ALL: [Scenario; 6] = [
+pub(super) const ALL: [Scenario; 7] = [
     Scenario {
         name: "bed",
         says: "the bed itself: every fault shows and heals, power cuts, what leaves is counted",
@@ -41,6 +42,12 @@ pub(super) const ALL: [Scenario; 6] = [
         says: "one node from a bundle, with no way out: made, signed, carried, installed, accepted",
         hosts: 1,
         run: single::run,
+    },
+    Scenario {
+        name: "install-ha",
+        says: "three control planes, a worker, a registry (--hosts 3: merged); each control plane loses its power in turn",
+        hosts: 5,
+        run: install_ha::run,
     },
     Scenario {
         name: "kill-resume",
