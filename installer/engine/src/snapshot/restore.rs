@@ -146,7 +146,8 @@ fn peer(host: &Host) -> String {
     format!("https://{}", std::net::SocketAddr::new(host.internal, 2380))
 }
 
-/// Static pods end when their manifests go; where the kubelet is dead, their processes are ended.
+/// Static pods end when their manifests go; where the kubelet is dead, their processes are ended. The kernel keeps 15 letters
+/// of a process's name.
 fn hold() -> String {
     let parts = PARTS.join(" ");
     format!(
@@ -154,7 +155,7 @@ fn hold() -> String {
 mkdir -p -m 700 {HELD}
 for part in {parts}; do [ ! -e /etc/kubernetes/manifests/$part.yaml ] || mv -f /etc/kubernetes/manifests/$part.yaml {HELD}/$part.yaml; done
 sync
-alive() {{ for part in {parts}; do for p in /proc/[0-9]*; do [ \"$(tr '\\0' '\\n' <$p/cmdline 2>/dev/null | head -n 1 | sed 's|.*/||')\" != $part ] || echo ${{p#/proc/}}; done; done; }}
+alive() {{ for p in /proc/[0-9]*; do if read -r name 2>/dev/null <$p/comm; then case $name in kube-apiserver|kube-controller|kube-scheduler) echo ${{p#/proc/}};; esac; fi; done; }}
 for i in $(seq 60); do [ -n \"$(alive)\" ] || exit 0; sleep 1; done
 kill -KILL $(alive) 2>/dev/null || :
 sleep 1; [ -z \"$(alive)\" ] || {{ echo 'the control plane does not end: see \\`ps\\` and the kubelet' >&2; exit 1; }}"
