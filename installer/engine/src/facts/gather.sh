@@ -60,7 +60,7 @@ section paths; for path in / /var /var/lib /tmp /run /etc/kubernetes /var/lib/et
   [ -d "$path" ] && entries=$(ls -A "$path" 2>/dev/null | grep -vc '^lost+found$')
   near=$path; while [ ! -e "$near" ]; do near=$(dirname "$near"); done
   echo "path=$path"; echo "kind=$kind"; echo "link=$link"; echo "entries=$entries"; echo "mode=$(stat -c %a "$near" 2>/dev/null)"
-  up=$near; while [ "$up" != / ] && [ -n "$up" ]; do m=$(stat -L -c %a "$up" 2>/dev/null); case $m in *[1357]|'') ;; *) echo "closed=$up";; esac; up=$(dirname "$up"); done
+  up=$near; [ "$near" != "$path" ] || up=$(dirname "$near"); while [ "$up" != / ] && [ -n "$up" ]; do m=$(stat -L -c %a "$up" 2>/dev/null); case $m in *[1357]|'') ;; *) echo "closed=$up";; esac; up=$(dirname "$up"); done
   echo "df=$(limit 1 df -P -k "$near" 2>/dev/null | tail -n 1)"; echo "dfi=$(limit 1 df -P -i "$near" 2>/dev/null | tail -n 1)"
 done | p
 section xfs; if have xfs_info; then grep ' xfs ' /proc/mounts | while read -r _ at _; do echo "$at $(limit 1 xfs_info "$at" 2>/dev/null | grep -o 'ftype=[01]')"; done; fi | p

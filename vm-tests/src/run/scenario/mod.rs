@@ -6,6 +6,7 @@ mod firewalld;
 mod install_ha;
 mod kill_resume;
 mod nodes;
+mod restore;
 mod single;
 mod sudo_bastion;
 mod uninstall;
@@ -26,7 +27,7 @@ pub(super) struct Scenario {
 }
 
 /// All of them.
-pub(super) const ALL: [Scenario; 9] = [
+pub(super) const ALL: [Scenario; 10] = [
     Scenario {
         name: "bed",
         says: "the bed itself: every fault shows and heals, power cuts, what leaves is counted",
@@ -74,6 +75,12 @@ pub(super) const ALL: [Scenario; 9] = [
         says: "a cluster of one host grows by a worker and two control planes, and loses a live worker and a dead control plane",
         hosts: 4,
         run: nodes::run,
+    },
+    Scenario {
+        name: "restore",
+        says: "etcd on three hosts loses two members: back from a snapshot, also when the restore is killed on the way",
+        hosts: 3,
+        run: restore::run,
     },
     Scenario {
         name: "uninstall",

@@ -186,3 +186,41 @@ fn the_documentation_lists_every_check() {
     }
     assert!(table == document(), "docs/preflight.md is out of date: run this test with FERRY_WRITE_DOCS=1");
 }
+
+#[test]
+fn chrony_is_planned_where_it_is_there_and_can_work() {
+    let mut world = World::with("time: {internal: true}\n");
+    world.all(|facts| {
+        facts.time.service.clear();
+        facts.time.reachable.clear();
+        facts.time.synchronized = Some(false);
+        facts.binaries.insert("chronyc".into(), "/usr/bin/chronyc".into());
+        facts.capabilities.insert("CAP_SYS_TIME".into());
+    });
+    let outcome = |world: &World, check: &str| find(&world.check(), check, Some("node2")).outcome.clone();
+    let planned = "configures chrony to follow 10.0.0.11";
+    assert!(matches!(outcome(&world, "time.source"), Outcome::Planned { plan, .. } if plan == planned));
+    assert!(matches!(outcome(&world, "time.synchronized"), Outcome::Planned { .. }));
+    world.facts("node2").time.service = "ntpd.service".into();
+    assert!(matches!(outcome(&world, "time.source"), Outcome::Failed { fix, .. } if fix.contains("ntpd.service")));
+    world.facts("node2").time.service.clear();
+    _ = world.facts("node2").capabilities.remove("CAP_SYS_TIME");
+    assert!(
+        matches!(outcome(&world, "time.source"), Outcome::Failed { evidence, .. } if evidence.contains("CAP_SYS_TIME"))
+    );
+    _ = world.facts("node2").binaries.remove("chronyc");
+    assert!(
+        matches!(outcome(&world, "time.source"), Outcome::Failed { fix, .. } if fix.contains("install the package chrony"))
+    );
+}
+
+#[test]
+fn a_firewall_that_is_too_old_or_silent_is_the_operators() {
+    let mut world = World::healthy();
+    world.facts("node2").firewall.firewalld = true;
+    for (version, says) in [("0.8.2", "firewall-cmd --permanent"), ("", "try again")] {
+        world.facts("node2").firewall.version = version.into();
+        let outcome = find(&world.check(), "security.firewalld", Some("node2")).outcome.clone();
+        assert!(matches!(outcome, Outcome::Failed { fix, .. } if fix.contains(says)), "{version}");
+    }
+}
