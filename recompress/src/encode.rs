@@ -1,0 +1,90 @@
+//! Plain bytes and a recipe in, the gzip blob out.
+//!
+//! Memory is bounded: one read buffer, the encoder's state (below 2 MiB) and the output of one block. Buffers are
+//! filled before they are used, so that where they end (multiples of 64 KiB) can't show in the result.
+
+use std::io::{Read, Write};
+
+use flate2::Crc;
+
+use crate::error::EncodeError;
+use crate::go::encoder::GoEncoder;
+use crate::gzip::trailer;
+use crate::recipe::{EncoderId, Recipe};
+use crate::writes::Cutter;
+
+const BUFFER: usize = 64 * 1024;
+
+/// What a blob measures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Encoded {
+    /// Plain bytes read.
+    pub plain: u64,
+    /// Gzip bytes written.
+    pub gzip: u64,
+}
+
+/// Writes the gzip blob that `recipe` makes of `plain`.
+pub fn encode(recipe: &Recipe, mut plain: impl Read, out: impl Write) -> Result<Encoded, EncodeError> {
+    recipe.check()?;
+    let level = recipe.level;
+    let unknown = || crate::RecipeError::Level { encoder: recipe.encoder.name(), level };
+    let mut encoder = match recipe.encoder {
+        EncoderId::GoFlateClassicV1 => GoEncoder::new(level).ok_or_else(unknown)?,
+    };
+    let mut out = Counted { out, written: 0 };
+    let mut cutter = Cutter::new(recipe.writes);
+    let mut checksum = Crc::new();
+    let mut buffer = vec![0; BUFFER];
+    let mut read = 0;
+    out.write(recipe.header.bytes())?;
+    loop {
+        let filled = fill(&mut plain, &mut buffer).map_err(|source| EncodeError::Read { at: read, source })?;
+        let mut rest = &buffer[..filled];
+        checksum.update(rest);
+        while !rest.is_empty() {
+            let (one, others) = rest.split_at(cutter.cut(rest));
+            encoder.write(one);
+            rest = others;
+        }
+        read += filled as u64;
+        let last = filled < buffer.len();
+        if last {
+            encoder.finish();
+        }
+        out.write(encoder.ready())?;
+        encoder.taken();
+        if last {
+            break;
+        }
+    }
+    out.write(&trailer(&checksum))?;
+    Ok(Encoded { plain: read, gzip: out.written })
+}
+
+struct Counted<W> {
+    out: W,
+    written: u64,
+}
+
+impl<W: Write> Counted<W> {
+    fn write(&mut self, bytes: &[u8]) -> Result<(), EncodeError> {
+        self.out.write_all(bytes).map_err(|source| EncodeError::Write { at: self.written, source })?;
+        self.written += bytes.len() as u64;
+        Ok(())
+    }
+}
+
+/// Reads until the buffer is full or the reader has ended; how much was read.
+fn fill(reader: &mut impl Read, buffer: &mut [u8]) -> std::io::Result<usize> {
+    let mut filled = 0;
+    while filled < buffer.len() {
+        match reader.read(&mut buffer[filled..]) {
+            Ok(0) => break,
+            Ok(count) => filled += count,
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(filled)
+}

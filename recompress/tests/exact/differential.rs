@@ -1,0 +1,77 @@
+//! Every input at every level, against the real encoders: all bytes the same, header and trailer included.
+
+use ferry_recompress::{EncoderId, GzipHeader, Recipe, Writes, encode, find_recipe};
+
+use crate::inputs::{Numbers, generated, prose, real, records};
+use crate::oracle::Oracle;
+
+const LEVELS: [i8; 11] = [-2, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9];
+
+fn recipe(level: i8, writes: Writes) -> Recipe {
+    Recipe { encoder: EncoderId::GoFlateClassicV1, level, writes, header: GzipHeader::of_go(level) }
+}
+
+fn made(recipe: &Recipe, plain: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    let encoded = encode(recipe, plain, &mut out).expect("memory does not fail");
+    assert_eq!((encoded.plain, encoded.gzip), (plain.len() as u64, out.len() as u64));
+    out
+}
+
+fn first_difference(ours: &[u8], theirs: &[u8]) -> String {
+    let at = ours.iter().zip(theirs).take_while(|(ours, theirs)| ours == theirs).count();
+    format!("they part at {at}; ours has {} bytes, theirs {}", ours.len(), theirs.len())
+}
+
+#[test]
+fn every_input_at_every_level_is_what_go_makes() {
+    let Some(mut oracle) = Oracle::start() else { return };
+    let inputs: Vec<_> = generated().into_iter().chain(real()).collect();
+    assert!(inputs.len() >= 200, "{}", inputs.len());
+    for (name, plain) in &inputs {
+        for level in LEVELS {
+            let (ours, theirs) = (made(&recipe(level, Writes::Aligned), plain), oracle.gzip(level, plain, &[]));
+            assert!(ours == theirs, "{name} at level {level}: {}", first_difference(&ours, &theirs));
+        }
+    }
+}
+
+#[test]
+fn a_layer_from_a_tar_writer_is_found_and_made_again() {
+    let Some(mut oracle) = Oracle::start() else { return };
+    let mut numbers = Numbers(5);
+    let mut aligned_differs = 0;
+    for round in 0..12u64 {
+        // Small files, so that many contents end where the window is about to move.
+        let plain = if round % 2 == 0 { prose(1_500_000, round) } else { records(1_500_000, round) };
+        let cuts: Vec<usize> = (0..1800).map(|_| numbers.below(1600)).collect();
+        for level in [1, 2, 4, 6, 9] {
+            let (tar, blob) = oracle.layer(level, &plain, &cuts);
+            let ours = made(&recipe(level, Writes::TarEntries), &tar);
+            assert!(ours == blob, "round {round} at level {level}: {}", first_difference(&ours, &blob));
+            aligned_differs += usize::from(made(&recipe(level, Writes::Aligned), &tar) != blob);
+            if round < 2 {
+                let found = find_recipe(|| Ok(&blob[..])).expect("memory").expect("a recipe");
+                assert_eq!((found.level, made(&found, &tar) == blob), (level, true));
+            }
+        }
+    }
+    assert!(aligned_differs > 0, "the inputs never showed why the cuts matter");
+    eprintln!("aligned writes would have missed {aligned_differs} of 60 layers");
+}
+
+#[test]
+fn blobs_of_unknown_origin_have_no_recipe() {
+    let Some(mut oracle) = Oracle::start() else { return };
+    let plain = prose(300_000, 3);
+    let blob = oracle.gzip(6, &plain, &[]);
+    assert!(find_recipe(|| Ok(&blob[..])).expect("memory").is_some());
+    for at in [0, 3, 11, blob.len() / 2, blob.len() - 5] {
+        let mut damaged = blob.clone();
+        damaged[at] ^= 4;
+        assert_eq!(find_recipe(|| Ok(&damaged[..])).expect("memory"), None, "byte {at}");
+    }
+    for blob in [&blob[..blob.len() - 1], &[&blob[..], b"x"].concat(), &[&blob[..], &blob[..]].concat(), b"", b"\x1f\x8b"] {
+        assert_eq!(find_recipe(|| Ok(blob)).expect("memory"), None, "{} bytes", blob.len());
+    }
+}
