@@ -5,27 +5,22 @@
 //! within the last 262 bytes of the window moves it early), and the places lost near the far end can change a match.
 //! That is why [`Chains::write`] means one write of the producer, and why a recipe says how the writes were cut.
 //!
-//! Levels 2 and 3 take the first match (greedy), 4 to 9 look one byte further before they take one (lazy). Places are
-//! kept as 16-bit numbers, one more than the place, 0 for none: half the memory of the original, and the cache shows it.
+//! Levels 2 and 3 take the first match (greedy), 4 to 9 look one byte further before they take one (lazy). Only a
+//! match longer than the one held at the place before is then of use, so the search begins there.
 
 use super::block::BlockWriter;
+use super::places::{HALF, Places, SHORTEST, Search};
 use crate::deflate::alphabet::{LONGEST, Token};
-use crate::deflate::compare::{common, word32};
 
-/// How far back a match may lie, and half the window.
-const HALF: usize = 32768;
 const WINDOW: usize = 2 * HALF;
 /// Room behind the window so that words can be loaded at its end.
 const SLACK: usize = 16;
-/// The shortest match that is taken.
-const SHORTEST: usize = 4;
 /// With less than this ahead, the encoder waits for more.
 const ENOUGH: usize = SHORTEST + LONGEST as usize;
-/// A match of the shortest length is only taken when it is this near.
-const NEAR: usize = 4096;
 /// A block ends with this many tokens.
 const BLOCK_TOKENS: usize = 1 << 14;
-const HASH_BITS: u32 = 17;
+/// From so many tries on, the short chains pay for being kept.
+const WORTH_SHORT_CHAINS: usize = 32;
 
 /// What a level looks for.
 #[derive(Debug, Clone, Copy)]
@@ -69,10 +64,7 @@ pub(crate) struct Chains {
     at: usize,
     /// Where the plain bytes of the block under work begin; `None` once they have left the window.
     block_start: Option<usize>,
-    /// For each hash the last place, plus one.
-    newest: Box<[u16; 1 << HASH_BITS]>,
-    /// For each place (in its half) the one before with the same hash, plus one.
-    before: Box<[u16; HALF]>,
+    places: Places,
     tokens: Vec<Token>,
     pending: Pending,
 }
@@ -99,8 +91,7 @@ impl Chains {
             filled: 0,
             at: 0,
             block_start: Some(0),
-            newest: Box::new([0; 1 << HASH_BITS]),
-            before: Box::new([0; HALF]),
+            places: Places::new(),
             tokens: Vec::with_capacity(BLOCK_TOKENS + 1),
             pending: Pending::NONE,
         }
@@ -137,26 +128,28 @@ impl Chains {
         self.at -= HALF;
         self.filled -= HALF;
         self.block_start = self.block_start.and_then(|start| start.checked_sub(HALF));
-        for place in self.newest.iter_mut().chain(self.before.iter_mut()) {
-            *place = place.saturating_sub(1 << 15);
-        }
+        self.places.slide();
     }
 
     fn search(&mut self, blocks: &mut BlockWriter, to_the_end: bool) {
         let stop = if to_the_end { self.filled } else { (self.filled + 1).saturating_sub(ENOUGH) };
-        if self.effort.lazy == 0 { self.greedy(stop, blocks) } else { self.lazy(stop, blocks) }
+        match self.effort {
+            Effort { lazy: 0, .. } => self.greedy(stop, blocks),
+            Effort { tries: ..WORTH_SHORT_CHAINS, .. } => self.lazy::<false>(stop, blocks),
+            _ => self.lazy::<true>(stop, blocks),
+        }
     }
 
     fn greedy(&mut self, stop: usize, blocks: &mut BlockWriter) {
         let enter_end = self.filled.saturating_sub(SHORTEST - 1);
         while self.at < stop {
-            let older = if self.at < enter_end { self.enter(self.at) } else { 0 };
-            let found = self.longest(older);
+            let older = if self.at < enter_end { self.places.enter::<false>(&self.window[..], self.at) } else { 0 };
+            let found = self.longest::<false>(older, SHORTEST - 1);
             if let Some((length, distance)) = found {
                 self.push(length, distance);
                 if length <= self.effort.enter_within {
                     for place in (self.at + 1..self.at + length).take_while(|place| *place < enter_end) {
-                        self.enter(place);
+                        self.places.enter::<false>(&self.window[..], place);
                     }
                 }
                 self.at += length;
@@ -170,20 +163,20 @@ impl Chains {
         }
     }
 
-    fn lazy(&mut self, stop: usize, blocks: &mut BlockWriter) {
+    fn lazy<const FAST: bool>(&mut self, stop: usize, blocks: &mut BlockWriter) {
         let enter_end = self.filled.saturating_sub(SHORTEST - 1);
         while self.at < stop {
-            let older = if self.at < enter_end { self.enter(self.at) } else { 0 };
+            let older = if self.at < enter_end { self.places.enter::<FAST>(&self.window[..], self.at) } else { 0 };
             let held = self.pending;
             let look = held.length < self.effort.lazy && self.filled - self.at > held.length;
-            let found = if look { self.longest(older) } else { None };
+            let found = if look { self.longest::<FAST>(older, held.length) } else { None };
             let (length, distance) = found.unwrap_or((SHORTEST - 1, 0));
             if held.length >= SHORTEST && length <= held.length {
                 // The match at the place before stands; this place was its second byte.
                 self.push(held.length, held.distance);
                 let end = self.at + held.length - 1;
                 for place in self.at + 1..end.min(enter_end) {
-                    self.enter(place);
+                    self.places.enter::<FAST>(&self.window[..], place);
                 }
                 self.at = end;
                 self.pending = Pending::NONE;
@@ -208,52 +201,15 @@ impl Chains {
         self.tokens.push(Token::copy(length as u32, distance as u32));
     }
 
-    /// Enters a place into the chain of its four bytes; what was the newest one there, plus one.
+    /// The longest match for the current place that is longer than `floor`: (length, distance).
     #[inline]
-    #[expect(clippy::cast_possible_truncation, reason = "a place that is entered is below 65533")]
-    fn enter(&mut self, place: usize) -> u16 {
-        // The four bytes are taken highest first: the hash sees them in that order.
-        let hash = word32(&self.window[..], place).swap_bytes().wrapping_mul(0x1e35_a7bd) >> (32 - HASH_BITS);
-        let older = std::mem::replace(&mut self.newest[hash as usize], place as u16 + 1);
-        self.before[place % HALF] = older;
-        older
-    }
-
-    /// The longest match for the current place along the chain that begins at `older`: (length, distance).
-    #[inline]
-    fn longest(&self, older: u16) -> Option<(usize, usize)> {
-        let (window, at) = (&self.window[..], self.at);
-        let lowest = at.saturating_sub(HALF);
-        let mut place = usize::from(older).wrapping_sub(1);
-        if older == 0 || place < lowest {
-            return None;
-        }
-        let limit = (self.filled - at).min(LONGEST as usize);
-        let nice = self.effort.nice.min(limit);
-        let (mut best, mut distance) = (SHORTEST - 1, 0);
-        // A longer match must agree in the four bytes that end with the one behind the best so far.
-        let mut wanted = word32(window, at);
-        for _ in 0..self.effort.tries {
-            if word32(window, place + best - 3) == wanted {
-                let length = common(window, place, at, limit);
-                if length > best && (length > SHORTEST || at - place <= NEAR) {
-                    (best, distance) = (length, at - place);
-                    if length >= nice {
-                        break;
-                    }
-                    wanted = word32(window, at + best - 3);
-                }
-            }
-            // The entry of the farthest place has just been taken by the current one.
-            if place + HALF == at {
-                break;
-            }
-            place = usize::from(self.before[place % HALF]).wrapping_sub(1);
-            if place.wrapping_sub(lowest) >= WINDOW {
-                break;
-            }
-        }
-        (distance != 0).then_some((best, distance))
+    fn longest<const FAST: bool>(&self, older: u16, floor: usize) -> Option<(usize, usize)> {
+        let limit = (self.filled - self.at).min(LONGEST as usize);
+        let Effort { nice, tries, .. } = self.effort;
+        self.places.longest::<FAST>(
+            &self.window[..],
+            Search { at: self.at, older, limit, nice: nice.min(limit), tries, floor },
+        )
     }
 
     fn end_block(&mut self, end: usize, blocks: &mut BlockWriter) {
