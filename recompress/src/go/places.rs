@@ -22,6 +22,8 @@ const HASH_BITS: u32 = 17;
 const LONGER_HASH_BITS: u32 = 16;
 /// So many places of a short chain for each that the search may try; then the slow way decides.
 const PATIENCE: usize = 2;
+/// How many offsets are looked at for the rarest one.
+const OFFSETS: usize = 16;
 
 /// What a search is about.
 #[derive(Debug, Clone, Copy)]
@@ -81,8 +83,7 @@ impl Places {
         if FAST {
             // Wherever the rank of a chain begins, only differences count.
             self.rank[place % HALF] = self.rank[usize::from(older.wrapping_sub(1)) % HALF].wrapping_add(1);
-            let hash = ((bytes << 16).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - LONGER_HASH_BITS)) as usize;
-            let older = std::mem::replace(&mut self.longer_newest[hash], number);
+            let older = std::mem::replace(&mut self.longer_newest[longer_hash(bytes)], number);
             self.longer_back[place % HALF] = if older == 0 { 0 } else { number - older };
         }
         older
@@ -138,23 +139,41 @@ impl Places {
         (distance != 0).then_some((best, distance))
     }
 
-    /// Along the chain of six bytes: what the long way would find, if that has six bytes or more.
+    /// Along the chains of six bytes: what the long way would find, if that has six bytes or more.
+    ///
+    /// A match longer than the best so far agrees in its six bytes at each offset up to where the best ends, so any of
+    /// those chains leads to it, and the one that reaches back farthest leads there soonest.
     fn longest_by_short_chain(&self, window: &[u8], search: Search) -> Shortcut {
-        let Search { at, limit, nice, .. } = search;
+        let Search { at, limit, nice, floor, .. } = search;
         let lowest = at.saturating_sub(HALF);
-        let newest_rank = self.rank[usize::from(search.older - 1) % HALF];
-        let mut place = at;
-        let (mut best, mut distance) = (search.floor.max(LONGER - 1), 0);
+        // The node of a chain stands `offset` bytes into the place it is about.
+        let (mut node, mut offset) = (at, 0);
+        let (mut best, mut distance) = (floor.max(LONGER - 1), 0);
         if best >= limit {
             return Shortcut::Nothing;
         }
+        let first = word32(window, at);
         let mut wanted = word32(window, at + best - 3);
-        for _ in 0..search.tries * PATIENCE {
-            let back = usize::from(self.longer_back[place % HALF]);
-            if back == 0 || place < lowest + back {
+        let mut untested = best - (LONGER - 1);
+        for step in 1..search.tries * PATIENCE {
+            let back = usize::from(self.longer_back[node % HALF]);
+            if back == 0 || node < lowest + offset + back {
                 return Shortcut::of(best, distance);
             }
-            place -= back;
+            node -= back;
+            let mut place = node - offset;
+            if untested != 0 && place + untested <= at {
+                // Places that overlap the current one are behind; the end of what must be matched may be rarer.
+                let newest = usize::from(self.longer_newest[longer_hash(word64(window, at + untested))]);
+                if newest <= lowest + untested {
+                    return Shortcut::of(best, distance);
+                }
+                if newest - 1 - untested < place {
+                    (node, offset) = (newest - 1, untested);
+                    place = node - offset;
+                }
+                untested = 0;
+            }
             if word32(window, place + best - 3) == wanted {
                 let length = common(window, place, at, limit);
                 if length > best {
@@ -162,8 +181,7 @@ impl Places {
                         // The current place has just taken the entry with the rank of the farthest one.
                         return Shortcut::Unclear;
                     }
-                    let tried = newest_rank.wrapping_sub(self.rank[place % HALF]);
-                    if usize::from(tried) >= search.tries {
+                    if self.beyond_reach(search, place) {
                         return Shortcut::of(best, distance);
                     }
                     (best, distance) = (length, at - place);
@@ -171,14 +189,38 @@ impl Places {
                         return Shortcut::of(best, distance);
                     }
                     wanted = word32(window, at + best - 3);
+                    untested = best - (LONGER - 1);
+                    offset = self.rarest_offset(place, (best - LONGER).min(distance));
+                    node = place + offset;
                 }
             }
             if place + HALF == at {
                 return Shortcut::of(best, distance);
             }
+            if step % 8 == 0 && word32(window, place) == first && self.beyond_reach(search, place) {
+                return Shortcut::of(best, distance);
+            }
         }
         Shortcut::Unclear
     }
+
+    /// Whether the place, which has the same four bytes, is more than the allowed number of tries away.
+    fn beyond_reach(&self, search: Search, place: usize) -> bool {
+        let newest = self.rank[usize::from(search.older - 1) % HALF];
+        usize::from(newest.wrapping_sub(self.rank[place % HALF])) >= search.tries
+    }
+
+    /// The offset, up to `last`, from which the chain reaches back farthest.
+    fn rarest_offset(&self, place: usize, last: usize) -> usize {
+        let back = |offset: usize| self.longer_back[(place + offset) % HALF].wrapping_sub(1);
+        (last.saturating_sub(OFFSETS)..=last).max_by_key(|offset| back(*offset)).unwrap_or(0)
+    }
+}
+
+#[inline]
+#[expect(clippy::cast_possible_truncation, reason = "the hash has 16 bits")]
+fn longer_hash(bytes: u64) -> usize {
+    ((bytes << 16).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - LONGER_HASH_BITS)) as usize
 }
 
 /// What the short chain told.
