@@ -7,9 +7,10 @@ use std::io::{Read, Write};
 
 use flate2::Crc;
 
-use crate::error::EncodeError;
+use crate::error::{EncodeError, RecipeError};
 use crate::go::encoder::GoEncoder;
 use crate::gzip::trailer;
+use crate::klauspost::encoder::KlauspostEncoder;
 use crate::recipe::{EncoderId, Recipe};
 use crate::writes::Cutter;
 
@@ -27,11 +28,7 @@ pub struct Encoded {
 /// Writes the gzip blob that `recipe` makes of `plain`.
 pub fn encode(recipe: &Recipe, mut plain: impl Read, out: impl Write) -> Result<Encoded, EncodeError> {
     recipe.check()?;
-    let level = recipe.level;
-    let unknown = || crate::RecipeError::Level { encoder: recipe.encoder.name(), level };
-    let mut encoder = match recipe.encoder {
-        EncoderId::GoFlateClassicV1 => GoEncoder::new(level).ok_or_else(unknown)?,
-    };
+    let mut encoder = Encoder::new(recipe)?;
     let mut out = Counted { out, written: 0 };
     let mut cutter = Cutter::new(recipe.writes);
     let mut checksum = Crc::new();
@@ -60,6 +57,56 @@ pub fn encode(recipe: &Recipe, mut plain: impl Read, out: impl Write) -> Result<
     }
     out.write(&trailer(&checksum))?;
     Ok(Encoded { plain: read, gzip: out.written })
+}
+
+/// The encoder of a recipe.
+enum Encoder {
+    Go(GoEncoder),
+    Klauspost(KlauspostEncoder),
+}
+
+impl Encoder {
+    fn new(recipe: &Recipe) -> Result<Self, RecipeError> {
+        let (id, level) = (recipe.encoder, recipe.level);
+        Ok(match id {
+            EncoderId::GoFlateClassicV1 => {
+                Self::Go(GoEncoder::new(level).ok_or(RecipeError::Level { encoder: id.name(), level })?)
+            }
+            EncoderId::KlauspostPgzipV1 => Self::Klauspost(KlauspostEncoder::pgzip()),
+            EncoderId::KlauspostGzipV1 => Self::Klauspost(KlauspostEncoder::plain()),
+        })
+    }
+
+    /// One write of the producer.
+    fn write(&mut self, plain: &[u8]) {
+        match self {
+            Self::Go(encoder) => encoder.write(plain),
+            Self::Klauspost(encoder) => encoder.write(plain),
+        }
+    }
+
+    fn finish(&mut self) {
+        match self {
+            Self::Go(encoder) => encoder.finish(),
+            Self::Klauspost(encoder) => encoder.finish(),
+        }
+    }
+
+    /// The compressed bytes that are complete.
+    fn ready(&self) -> &[u8] {
+        match self {
+            Self::Go(encoder) => encoder.ready(),
+            Self::Klauspost(encoder) => encoder.ready(),
+        }
+    }
+
+    /// What was [`Self::ready`] has been written elsewhere.
+    fn taken(&mut self) {
+        match self {
+            Self::Go(encoder) => encoder.taken(),
+            Self::Klauspost(encoder) => encoder.taken(),
+        }
+    }
 }
 
 struct Counted<W> {

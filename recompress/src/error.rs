@@ -16,7 +16,9 @@ pub enum RecipeError {
         known: u8,
     },
     /// It names an encoder that this program does not have.
-    #[error("the recipe names encoder {0}, which this program does not have; use the program that came with the bundle")]
+    #[error(
+        "the recipe names encoder {0}, which this program does not have; use the program that came with the bundle"
+    )]
     Encoder(u16),
     /// It names a level that its encoder does not have.
     #[error("encoder `{encoder}` has no level {level}; the recipe is damaged")]

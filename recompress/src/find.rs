@@ -24,15 +24,18 @@ pub fn candidates(header: &GzipHeader) -> Vec<Recipe> {
         0 => &[6, 5, 7, 4, 8, 3, 2, -2, 0],
         _ => &[],
     };
+    let recipe = |encoder, level, writes| Recipe { encoder, level, writes, header: header.clone() };
     let mut candidates = Vec::new();
     for &level in levels {
-        let searched = level >= 2;
-        for writes in [Writes::TarEntries, Writes::Aligned] {
-            if searched || writes == Writes::Aligned {
-                let encoder = EncoderId::GoFlateClassicV1;
-                candidates.push(Recipe { encoder, level, writes, header: header.clone() });
-            }
-        }
+        // How writes were cut shows in levels 2 to 9 only.
+        let cuts: &[Writes] = if level >= 2 { &[Writes::TarEntries, Writes::Aligned] } else { &[Writes::Aligned] };
+        candidates.extend(cuts.iter().map(|writes| recipe(EncoderId::GoFlateClassicV1, level, *writes)));
+    }
+    if header.effort_hint() == 0 {
+        // Before the less likely levels of Go; before all of them where the time gives pgzip away.
+        let pgzip = recipe(EncoderId::KlauspostPgzipV1, 5, Writes::Aligned);
+        candidates.insert(if header.is_of_pgzip() { 0 } else { 2 }, pgzip);
+        candidates.insert(3, recipe(EncoderId::KlauspostGzipV1, 5, Writes::Aligned));
     }
     candidates
 }
@@ -73,9 +76,8 @@ fn rebuilds(recipe: &Recipe, deflated: impl Read, original: impl Read) -> Result
             Ok(more == 0)
         }
         // A difference, a damaged stream or a level this encoder lacks: not this recipe.
-        (Ok(_), Verdict::Differs) | (Err(EncodeError::Read { .. } | EncodeError::Write { .. } | EncodeError::Recipe(_)), _) => {
-            Ok(false)
-        }
+        (Ok(_), Verdict::Differs)
+        | (Err(EncodeError::Read { .. } | EncodeError::Write { .. } | EncodeError::Recipe(_)), _) => Ok(false),
     }
 }
 

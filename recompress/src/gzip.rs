@@ -5,6 +5,8 @@ use std::io::{self, Read};
 
 /// A name, comment or extra field longer than this is nothing a producer of layers writes.
 const MOST: usize = 4096;
+/// The first second of the year 1, as Go's zero time, in the low 32 bits of seconds since 1970.
+const NO_TIME_OF_PGZIP: [u8; 4] = [0x00, 0x09, 0x6e, 0x88];
 const HAS_CRC: u8 = 2;
 const HAS_EXTRA: u8 = 4;
 const HAS_NAME: u8 = 8;
@@ -23,6 +25,16 @@ impl GzipHeader {
             _ => 0,
         };
         Self(vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, hint, 255])
+    }
+
+    /// The header that pgzip writes at its own level. No time was set, and its number for that is not zero.
+    pub fn of_pgzip() -> Self {
+        Self([&[0x1f, 0x8b, 8, 0][..], &NO_TIME_OF_PGZIP, &[0, 255]].concat())
+    }
+
+    /// Whether the time in the header is the one that only pgzip writes.
+    pub(crate) fn is_of_pgzip(&self) -> bool {
+        self.0[4..8] == NO_TIME_OF_PGZIP
     }
 
     /// Reads a header and not a byte more. `None`: these are not the first bytes of a gzip stream that could be made
@@ -122,7 +134,11 @@ mod tests {
 
     #[test]
     fn what_is_no_gzip_has_no_header() {
-        for blob in [&b"PK\x03\x04........"[..], &[0x1f, 0x8b, 7, 0, 0, 0, 0, 0, 0, 0], &[0x1f, 0x8b, 8, 0x80, 0, 0, 0, 0, 0, 0]] {
+        for blob in [
+            &b"PK\x03\x04........"[..],
+            &[0x1f, 0x8b, 7, 0, 0, 0, 0, 0, 0, 0],
+            &[0x1f, 0x8b, 8, 0x80, 0, 0, 0, 0, 0, 0],
+        ] {
             assert_eq!(GzipHeader::read(blob).expect("memory"), None);
         }
     }

@@ -17,6 +17,7 @@ mod error;
 mod find;
 mod go;
 mod gzip;
+mod klauspost;
 mod recipe;
 mod writes;
 

@@ -14,16 +14,22 @@ const VERSION: u8 = 1;
 pub enum EncoderId {
     /// `compress/flate` of Go 1.8 to 1.26, levels -2 to 9.
     GoFlateClassicV1,
+    /// klauspost/pgzip around klauspost/compress 1.15 to 1.18 with its own settings: level 5, pieces of 1 MiB.
+    KlauspostPgzipV1,
+    /// `gzip` of klauspost/compress 1.15 to 1.18, level 5.
+    KlauspostGzipV1,
 }
 
 impl EncoderId {
     /// All of them, in the order of their numbers.
-    pub const ALL: [Self; 1] = [Self::GoFlateClassicV1];
+    pub const ALL: [Self; 3] = [Self::GoFlateClassicV1, Self::KlauspostPgzipV1, Self::KlauspostGzipV1];
 
     /// The name in documents and messages.
     pub fn name(self) -> &'static str {
         match self {
             Self::GoFlateClassicV1 => "go-flate-classic-v1",
+            Self::KlauspostPgzipV1 => "klauspost-pgzip-v1",
+            Self::KlauspostGzipV1 => "klauspost-gzip-v1",
         }
     }
 
@@ -31,6 +37,8 @@ impl EncoderId {
     fn number(self) -> u16 {
         match self {
             Self::GoFlateClassicV1 => 1,
+            Self::KlauspostPgzipV1 => 2,
+            Self::KlauspostGzipV1 => 3,
         }
     }
 
@@ -38,6 +46,7 @@ impl EncoderId {
     pub fn has_level(self, level: i8) -> bool {
         match self {
             Self::GoFlateClassicV1 => (-2..=9).contains(&level) && level != -1,
+            Self::KlauspostPgzipV1 | Self::KlauspostGzipV1 => level == 5,
         }
     }
 }

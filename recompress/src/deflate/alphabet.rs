@@ -12,6 +12,7 @@ pub(crate) const DISTANCES: usize = 30;
 pub(crate) const END: usize = 256;
 
 /// How many extra bits each length symbol (from 257 on) has.
+#[expect(clippy::cast_possible_truncation, reason = "at most 5")]
 pub(crate) const LENGTH_EXTRA: [u8; 29] = {
     let mut extra = [0; 29];
     let mut symbol = 8;
@@ -35,6 +36,7 @@ pub(crate) const LENGTH_BASE: [u8; 29] = {
 };
 
 /// How many extra bits each distance symbol has.
+#[expect(clippy::cast_possible_truncation, reason = "at most 13")]
 pub(crate) const DISTANCE_EXTRA: [u8; DISTANCES] = {
     let mut extra = [0; DISTANCES];
     let mut symbol = 4;
@@ -57,6 +59,7 @@ pub(crate) const DISTANCE_BASE: [u16; DISTANCES] = {
 };
 
 /// Length minus 3 to length symbol minus 257.
+#[expect(clippy::cast_possible_truncation, reason = "at most 28")]
 pub(crate) static LENGTH_SYMBOL: [u8; 256] = {
     let mut table = [0u8; 256];
     let mut symbol = 0;
@@ -74,6 +77,7 @@ pub(crate) static LENGTH_SYMBOL: [u8; 256] = {
 };
 
 /// Distance minus 1 to distance symbol.
+#[expect(clippy::cast_possible_truncation, reason = "at most 29")]
 static DISTANCE_SYMBOL: [u8; 32768] = {
     let mut table = [0u8; 32768];
     let mut symbol = 0;

@@ -13,11 +13,6 @@ pub(crate) struct BitWriter {
 }
 
 impl BitWriter {
-    /// Starts within a byte: `phase` bits (0 to 7) of the first byte belong to someone else and are left at zero.
-    pub(crate) fn at_phase(phase: u8) -> Self {
-        Self { bytes: Vec::new(), pending: 0, used: u32::from(phase & 7) }
-    }
-
     /// Appends the low `count` bits of `bits` (at most 32; the bits above must be zero).
     #[inline]
     pub(crate) fn put(&mut self, bits: u64, count: u32) {
@@ -58,21 +53,6 @@ impl BitWriter {
     pub(crate) fn clear(&mut self) {
         self.bytes.clear();
     }
-
-    /// How many bits of the byte under work are used (0 to 7), after the whole ones were moved to the bytes.
-    pub(crate) fn settle(&mut self) -> u8 {
-        while self.used >= 8 {
-            self.bytes.push(self.pending.to_le_bytes()[0]);
-            self.pending >>= 8;
-            self.used -= 8;
-        }
-        u8::try_from(self.used).unwrap_or(7)
-    }
-
-    /// Ends a segment: the byte under work (zero above its used bits), to be joined with the first byte of the next.
-    pub(crate) fn partial(&self) -> u8 {
-        self.pending.to_le_bytes()[0]
-    }
 }
 
 #[cfg(test)]
@@ -88,26 +68,5 @@ mod tests {
         bits.align();
         let value = 1u64 | 0b10 << 1 | 0xabcd_1234 << 3;
         assert_eq!(bits.bytes(), &value.to_le_bytes()[..5]);
-    }
-
-    #[test]
-    fn a_segment_that_starts_within_a_byte_joins_the_one_before() {
-        let mut whole = BitWriter::default();
-        let mut first = BitWriter::default();
-        for bits in [&mut whole, &mut first] {
-            bits.put(0x1_2345, 21);
-        }
-        let phase = first.settle();
-        assert_eq!(phase, 5);
-        let mut second = BitWriter::at_phase(phase);
-        for bits in [&mut whole, &mut second] {
-            bits.put(0x7f, 7);
-            bits.put(3, 9);
-            bits.align();
-        }
-        let mut joined = first.bytes().to_vec();
-        joined.push(first.partial() | second.bytes()[0]);
-        joined.extend_from_slice(&second.bytes()[1..]);
-        assert_eq!(joined, whole.bytes());
     }
 }

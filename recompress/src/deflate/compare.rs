@@ -1,4 +1,12 @@
-//! Loads of words from a byte slice, and how far two places of it agree, eight bytes at a time.
+//! Loads of words from a byte slice, and how far two places of it agree, eight bytes at a time. And the tables of
+//! fixed size that the searches keep on the heap.
+
+/// A table on the heap whose length the compiler knows, so that a masked index needs no check.
+#[expect(clippy::unnecessary_box_returns, reason = "the tables are too large for the stack")]
+pub(crate) fn table<T: Clone + Copy + Default, const N: usize>() -> Box<[T; N]> {
+    // The length is right, so the conversion can't fail.
+    vec![T::default(); N].into_boxed_slice().try_into().unwrap_or_else(|_| unreachable!("a table of {N}"))
+}
 
 /// Four bytes, the first one lowest.
 #[inline]

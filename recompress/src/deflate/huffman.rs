@@ -53,6 +53,12 @@ impl<const N: usize> Codes<N> {
         }
     }
 
+    /// The codes up to the last one in use.
+    pub(crate) fn used(&self) -> &[Code] {
+        let end = self.of.iter().rposition(|code| code.length != 0).map_or(0, |last| last + 1);
+        &self.of[..end]
+    }
+
     /// How many bits the symbols take, without their extra bits.
     pub(crate) fn cost(&self, frequencies: &[u32; N]) -> u64 {
         self.of.iter().zip(frequencies).map(|(code, count)| u64::from(*count) * u64::from(code.length)).sum()

@@ -18,16 +18,12 @@ pub(crate) struct PackageMerge {
     ordered: [u64; SYMBOLS],
     weights: [[u32; ITEMS]; 2],
     /// For each level and item, how many of the items before it are packages.
-    packages_before: Box<[[u16; ITEMS + 1]; LIMIT]>,
+    packages_before: Vec<[u16; ITEMS + 1]>,
 }
 
 impl Default for PackageMerge {
     fn default() -> Self {
-        Self {
-            ordered: [0; SYMBOLS],
-            weights: [[0; ITEMS]; 2],
-            packages_before: Box::new([[0; ITEMS + 1]; LIMIT]),
-        }
+        Self { ordered: [0; SYMBOLS], weights: [[0; ITEMS]; 2], packages_before: vec![[0; ITEMS + 1]; LIMIT] }
     }
 }
 

@@ -7,5 +7,7 @@
 pub(crate) mod alphabet;
 pub(crate) mod bits;
 pub(crate) mod compare;
+pub(crate) mod count;
+pub(crate) mod dynamic;
 pub(crate) mod huffman;
 pub(crate) mod lengths;

@@ -11,6 +11,7 @@
 use super::block::BlockWriter;
 use super::places::{HALF, Places, SHORTEST, Search};
 use crate::deflate::alphabet::{LONGEST, Token};
+use crate::deflate::compare::table;
 
 const WINDOW: usize = 2 * HALF;
 /// Room behind the window so that words can be loaded at its end.
@@ -87,7 +88,7 @@ impl Chains {
     pub(crate) fn new(effort: Effort) -> Self {
         Self {
             effort,
-            window: Box::new([0; WINDOW + SLACK]),
+            window: table(),
             filled: 0,
             at: 0,
             block_start: Some(0),

@@ -17,7 +17,10 @@ pub(crate) struct GoEncoder {
 #[derive(Debug)]
 enum Search {
     /// No search: blocks of 65535 bytes, coded or as they are.
-    None { waiting: Vec<u8>, coded: bool },
+    None {
+        waiting: Vec<u8>,
+        coded: bool,
+    },
     Quick(Quick),
     Chains(Chains),
 }
@@ -77,7 +80,11 @@ impl GoEncoder {
 
 fn without_search(blocks: &mut BlockWriter, waiting: &mut Vec<u8>, coded: bool) {
     if !waiting.is_empty() {
-        if coded { blocks.literals_unless_poor(waiting) } else { blocks.stored(waiting) }
+        if coded {
+            blocks.literals_unless_poor(waiting);
+        } else {
+            blocks.stored(waiting);
+        }
         waiting.clear();
     }
 }

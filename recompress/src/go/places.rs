@@ -8,7 +8,7 @@
 //! Places are 16-bit numbers, one more than the place in the window, 0 for none; the links between them are distances,
 //! which stay true when the window moves.
 
-use crate::deflate::compare::{common, word32, word64};
+use crate::deflate::compare::{common, table, word32, word64};
 
 /// How far back a match may lie, and half the window.
 pub(crate) const HALF: usize = 32768;
@@ -54,13 +54,7 @@ pub(crate) struct Places {
 
 impl Places {
     pub(crate) fn new() -> Self {
-        Self {
-            newest: Box::new([0; 1 << HASH_BITS]),
-            back: Box::new([0; HALF]),
-            rank: Box::new([0; HALF]),
-            longer_newest: Box::new([0; 1 << LONGER_HASH_BITS]),
-            longer_back: Box::new([0; HALF]),
-        }
+        Self { newest: table(), back: table(), rank: table(), longer_newest: table(), longer_back: table() }
     }
 
     /// The window has moved by half: all places are that much lower, and those that fell out are none.
@@ -218,7 +212,6 @@ impl Places {
 }
 
 #[inline]
-#[expect(clippy::cast_possible_truncation, reason = "the hash has 16 bits")]
 fn longer_hash(bytes: u64) -> usize {
     ((bytes << 16).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - LONGER_HASH_BITS)) as usize
 }

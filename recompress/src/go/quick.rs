@@ -6,7 +6,7 @@
 
 use super::block::{BlockWriter, MOST_STORED};
 use crate::deflate::alphabet::{LONGEST, Token};
-use crate::deflate::compare::{common, word32, word64};
+use crate::deflate::compare::{common, table, word32, word64};
 
 const SLACK: usize = 16;
 /// Nothing is looked up in the last bytes of a block.
@@ -45,9 +45,9 @@ fn slot(word: u32) -> usize {
 impl Quick {
     pub(crate) fn new() -> Self {
         Self {
-            window: Box::new([0; 2 * MOST_STORED + SLACK]),
+            window: table(),
             filled: 0,
-            table: Box::new([Entry::default(); 1 << TABLE_BITS]),
+            table: table(),
             base: FARTHEST + 1,
             tokens: Vec::with_capacity(MOST_STORED + 1),
         }
@@ -78,6 +78,7 @@ impl Quick {
         }
     }
 
+    #[expect(clippy::cast_possible_truncation, reason = "a block has 65535 bytes at most")]
     fn block(&mut self, blocks: &mut BlockWriter) {
         self.tokens.clear();
         self.search();
@@ -101,6 +102,7 @@ impl Quick {
 
     /// What the table holds for `word`, which stands at `at` of the window; `at` takes its place.
     #[inline]
+    #[expect(clippy::cast_possible_truncation, reason = "the window is small")]
     fn replace(&mut self, slot: usize, word: u32, at: usize) -> Option<usize> {
         let place = self.base + (at - MOST_STORED) as u32;
         let older = std::mem::replace(&mut self.table[slot & ((1 << TABLE_BITS) - 1)], Entry { word, place });
@@ -108,6 +110,7 @@ impl Quick {
         (distance <= FARTHEST && older.word == word).then(|| at - distance as usize)
     }
 
+    #[expect(clippy::cast_possible_truncation, reason = "a length is at most 258, a distance at most 32768")]
     fn search(&mut self) {
         let end = MOST_STORED + self.filled;
         let last = end - MARGIN;

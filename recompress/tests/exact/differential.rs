@@ -36,6 +36,69 @@ fn every_input_at_every_level_is_what_go_makes() {
     }
 }
 
+/// Lengths around the pieces of pgzip.
+fn long_inputs() -> Vec<(String, Vec<u8>)> {
+    let mut inputs = Vec::new();
+    let piece = 1 << 20;
+    let lengths = [
+        piece - 16_385,
+        piece - 16_384,
+        piece - 16_383,
+        piece - 16,
+        piece - 1,
+        piece,
+        piece + 1,
+        piece + 12,
+        piece + 13,
+        piece + 32,
+        piece + 33,
+        piece + 127,
+        piece + 128,
+        2 * piece - 1,
+        2 * piece,
+        3 * piece + 70_000,
+    ];
+    for (index, length) in lengths.into_iter().enumerate() {
+        let seed = index as u64;
+        let mixed = [prose(length / 3, seed), noise(length / 3, seed + 1), records(length - 2 * (length / 3), seed)];
+        inputs.push((format!("mixed {length}"), mixed.concat()));
+        inputs.push((format!("records {length}"), records(length, seed)));
+    }
+    inputs
+}
+
+#[test]
+fn every_input_is_what_klauspost_and_pgzip_make() {
+    let Some(mut oracle) = Oracle::start() else { return };
+    if !oracle.others {
+        return;
+    }
+    let mut numbers = Numbers(11);
+    for (name, plain) in generated().into_iter().chain(real()).chain(long_inputs()) {
+        let cuts: Vec<usize> = (0..20).map(|_| numbers.below(100_000)).collect();
+        let kinds = [(EncoderId::KlauspostPgzipV1, b'p'), (EncoderId::KlauspostGzipV1, b'k')];
+        for (encoder, kind) in kinds {
+            let theirs = oracle.other(kind, &plain, &cuts);
+            let header = GzipHeader::read(&theirs[..]).expect("memory").expect("a header");
+            let ours = made(&Recipe { encoder, level: 5, writes: Writes::Aligned, header }, &plain);
+            assert!(ours == theirs, "{name} by {}: {}", encoder.name(), first_difference(&ours, &theirs));
+        }
+    }
+}
+
+#[test]
+fn a_blob_of_pgzip_is_found() {
+    let Some(mut oracle) = Oracle::start() else { return };
+    if !oracle.others {
+        return;
+    }
+    for (kind, encoder) in [(b'p', EncoderId::KlauspostPgzipV1), (b'k', EncoderId::KlauspostGzipV1)] {
+        let blob = oracle.other(kind, &prose(3_000_000, 4), &[]);
+        let found = find_recipe(|| Ok(&blob[..])).expect("memory").expect("a recipe");
+        assert_eq!((found.encoder, found.level), (encoder, 5));
+    }
+}
+
 #[test]
 fn a_layer_from_a_tar_writer_is_found_and_made_again() {
     let Some(mut oracle) = Oracle::start() else { return };
@@ -85,7 +148,9 @@ fn blobs_of_unknown_origin_have_no_recipe() {
         damaged[at] ^= 4;
         assert_eq!(find_recipe(|| Ok(&damaged[..])).expect("memory"), None, "byte {at}");
     }
-    for blob in [&blob[..blob.len() - 1], &[&blob[..], b"x"].concat(), &[&blob[..], &blob[..]].concat(), b"", b"\x1f\x8b"] {
+    for blob in
+        [&blob[..blob.len() - 1], &[&blob[..], b"x"].concat(), &[&blob[..], &blob[..]].concat(), b"", b"\x1f\x8b"]
+    {
         assert_eq!(find_recipe(|| Ok(blob)).expect("memory"), None, "{} bytes", blob.len());
     }
 }

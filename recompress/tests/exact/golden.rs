@@ -29,5 +29,20 @@ fn go_flate_classic_v1_is_frozen() {
     let all = (-2..=9).filter(|level| encoder.has_level(*level));
     let found: Vec<(i8, String)> = all.map(|level| (level, digest(encoder, level, Writes::Aligned, &inputs))).collect();
     let found: Vec<(i8, &str)> = found.iter().map(|(level, digest)| (*level, digest.as_str())).collect();
-    assert_eq!(found, [(-2, "a85c03eb1df65e2df349193dbc227c61"), (0, "db79d42df1b0e26c5b2f9be398c5cad7"), (1, "af2ae943f1c1b65e4ce9c490bb3bcf87"), (2, "827dff363f8d270243b5f56117aec339"), (3, "48f5bc22ecbb671528fc3fa15835f8cf"), (4, "ce5f43746a18d8b3269f95efc224900e"), (5, "8cf91cba249992da5d08eabf080bfb34"), (6, "de5f2753d5de02aab9c88d573f4a4123"), (7, "44db8c970c612bf6dce5fddfbb169f94"), (8, "afb9b416f8d88554354899be4e36378d"), (9, "e115eb9d216b972ab54d6eae0230add5")]);
+    assert_eq!(
+        found,
+        [
+            (-2, "a85c03eb1df65e2df349193dbc227c61"),
+            (0, "db79d42df1b0e26c5b2f9be398c5cad7"),
+            (1, "af2ae943f1c1b65e4ce9c490bb3bcf87"),
+            (2, "827dff363f8d270243b5f56117aec339"),
+            (3, "48f5bc22ecbb671528fc3fa15835f8cf"),
+            (4, "ce5f43746a18d8b3269f95efc224900e"),
+            (5, "8cf91cba249992da5d08eabf080bfb34"),
+            (6, "de5f2753d5de02aab9c88d573f4a4123"),
+            (7, "44db8c970c612bf6dce5fddfbb169f94"),
+            (8, "afb9b416f8d88554354899be4e36378d"),
+            (9, "e115eb9d216b972ab54d6eae0230add5")
+        ]
+    );
 }

@@ -3,11 +3,11 @@
 use std::path::Path;
 
 /// A small generator of numbers: the same ones each time (xorshift).
-pub struct Numbers(pub u64);
+pub(crate) struct Numbers(pub(crate) u64);
 
 impl Numbers {
     /// The next number.
-    pub fn next(&mut self) -> u64 {
+    pub(crate) fn next(&mut self) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
@@ -15,19 +15,19 @@ impl Numbers {
     }
 
     /// A number below `end`.
-    pub fn below(&mut self, end: usize) -> usize {
+    pub(crate) fn below(&mut self, end: usize) -> usize {
         usize::try_from(self.next() % end as u64).expect("below a usize")
     }
 }
 
 /// Bytes without any pattern.
-pub fn noise(length: usize, seed: u64) -> Vec<u8> {
+pub(crate) fn noise(length: usize, seed: u64) -> Vec<u8> {
     let mut numbers = Numbers(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
     (0..length).map(|_| numbers.next().to_le_bytes()[3]).collect()
 }
 
 /// Words drawn unevenly from a small list, in lines.
-pub fn prose(length: usize, seed: u64) -> Vec<u8> {
+pub(crate) fn prose(length: usize, seed: u64) -> Vec<u8> {
     let mut numbers = Numbers(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
     let words: Vec<Vec<u8>> = (0..600)
         .map(|_| {
@@ -45,7 +45,7 @@ pub fn prose(length: usize, seed: u64) -> Vec<u8> {
 }
 
 /// Something like machine code: records of a few shapes with numbers that grow, between runs of zeros.
-pub fn records(length: usize, seed: u64) -> Vec<u8> {
+pub(crate) fn records(length: usize, seed: u64) -> Vec<u8> {
     let mut numbers = Numbers(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
     let mut bytes = Vec::with_capacity(length + 512);
     let mut address = 0x0040_0000u32;
@@ -68,7 +68,7 @@ pub fn records(length: usize, seed: u64) -> Vec<u8> {
 }
 
 /// Pieces that repeat from about one window back, where the far end of the window decides.
-pub fn far_repeats(length: usize, distance: usize, seed: u64) -> Vec<u8> {
+pub(crate) fn far_repeats(length: usize, distance: usize, seed: u64) -> Vec<u8> {
     let mut numbers = Numbers(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
     let mut bytes = noise(distance.min(length), seed);
     while bytes.len() < length {
@@ -87,7 +87,7 @@ pub fn far_repeats(length: usize, distance: usize, seed: u64) -> Vec<u8> {
 }
 
 /// A tar of these contents, written by hand: names, sizes and padding are all that matters here.
-pub fn tar_of(contents: &[Vec<u8>]) -> Vec<u8> {
+pub(crate) fn tar_of(contents: &[Vec<u8>]) -> Vec<u8> {
     let mut tar = Vec::new();
     for (index, content) in contents.iter().enumerate() {
         let mut header = [0u8; 512];
@@ -106,14 +106,14 @@ pub fn tar_of(contents: &[Vec<u8>]) -> Vec<u8> {
 }
 
 /// Generated inputs, each with a name: they are the same on every machine.
-pub fn generated() -> Vec<(String, Vec<u8>)> {
+pub(crate) fn generated() -> Vec<(String, Vec<u8>)> {
     let mut inputs: Vec<(String, Vec<u8>)> = vec![("empty".into(), vec![]), ("one byte".into(), vec![42])];
     // Every internal size, and its neighbours: the shortest matches and waits, stored blocks, halves of the window, the
     // place where the window moves, tokens in a block, blocks of level 1, and the margins at the end.
     let sizes = [
-        2, 3, 4, 7, 8, 15, 16, 17, 31, 32, 64, 127, 128, 129, 255, 258, 259, 261, 262, 263, 4096, 16383, 16384, 16385, 32505,
-        32506, 32507, 32767, 32768, 32769, 65273, 65274, 65275, 65519, 65520, 65534, 65535, 65536, 65537, 65551, 65663,
-        65664, 98303, 98304, 98305, 131_070, 131_071, 131_072, 196_605, 196_606,
+        2, 3, 4, 7, 8, 15, 16, 17, 31, 32, 64, 127, 128, 129, 255, 258, 259, 261, 262, 263, 4096, 16383, 16384, 16385,
+        32505, 32506, 32507, 32767, 32768, 32769, 65273, 65274, 65275, 65519, 65520, 65534, 65535, 65536, 65537, 65551,
+        65663, 65664, 98303, 98304, 98305, 131_070, 131_071, 131_072, 196_605, 196_606,
     ];
     for (index, size) in sizes.into_iter().enumerate() {
         let seed = index as u64 + 1;
@@ -146,7 +146,7 @@ pub fn generated() -> Vec<(String, Vec<u8>)> {
 }
 
 /// Pieces of programs and texts of this machine: the test program itself and its sources.
-pub fn real() -> Vec<(String, Vec<u8>)> {
+pub(crate) fn real() -> Vec<(String, Vec<u8>)> {
     let program = std::fs::read(std::env::current_exe().expect("a program")).expect("its bytes");
     let mut sources = Vec::new();
     for folder in ["src", "src/go", "src/deflate", "tests/exact"] {
@@ -158,7 +158,8 @@ pub fn real() -> Vec<(String, Vec<u8>)> {
             }
         }
     }
-    let part = |from: usize, length: usize| program[from.min(program.len())..(from + length).min(program.len())].to_vec();
+    let part =
+        |from: usize, length: usize| program[from.min(program.len())..(from + length).min(program.len())].to_vec();
     let mut both = sources.clone();
     both.extend((0..8).map(|index| part(index * 131_071, 90_001)));
     vec![

@@ -3,7 +3,8 @@
 // Request: kind byte, level int8, count u32, then `count` write lengths u32 (the last write takes the rest; none: one
 // write), then length u32 and the bytes. Answer: length u32 and the bytes. All numbers little endian.
 // Kinds: 'g' gzip with those writes; 't' the same for a tar that a tar writer makes of the entries (the bytes are the
-// contents of one file per write), answered with the tar first, then the gzip.
+// contents of one file per write), answered with the tar first, then the gzip; 'p' pgzip and 'k' klauspost's gzip, with
+// those writes, at their own level.
 package main
 
 import (
@@ -42,8 +43,8 @@ func main() {
 		must(err)
 		var answers [][]byte
 		switch kind {
-		case 'g':
-			answers = [][]byte{pieces(int8(level), plain, cuts)}
+		case 'g', 'p', 'k':
+			answers = [][]byte{pieces(kind, int(int8(level)), plain, cuts)}
 		case 't':
 			made, zipped := layer(int8(level), plain, cuts)
 			answers = [][]byte{made, zipped}
@@ -59,10 +60,19 @@ func main() {
 	}
 }
 
-func pieces(level int8, plain []byte, cuts []int) []byte {
+// others are encoders that are not part of Go; others.go adds them where their sources are.
+var others = map[byte]func(io.Writer) io.WriteCloser{}
+
+func pieces(kind byte, level int, plain []byte, cuts []int) []byte {
 	var zipped bytes.Buffer
-	w, err := gzip.NewWriterLevel(&zipped, int(level))
-	must(err)
+	var w io.WriteCloser
+	var err error
+	if kind == 'g' {
+		w, err = gzip.NewWriterLevel(&zipped, level)
+		must(err)
+	} else {
+		w = others[kind](&zipped)
+	}
 	for _, cut := range cuts {
 		cut = min(cut, len(plain))
 		_, err = w.Write(plain[:cut])
