@@ -61,8 +61,8 @@ pub fn encode(recipe: &Recipe, mut plain: impl Read, out: impl Write) -> Result<
 
 /// The encoder of a recipe.
 enum Encoder {
-    Go(GoEncoder),
-    Klauspost(KlauspostEncoder),
+    Go(Box<GoEncoder>),
+    Klauspost(Box<KlauspostEncoder>),
 }
 
 impl Encoder {
@@ -70,10 +70,10 @@ impl Encoder {
         let (id, level) = (recipe.encoder, recipe.level);
         Ok(match id {
             EncoderId::GoFlateClassicV1 => {
-                Self::Go(GoEncoder::new(level).ok_or(RecipeError::Level { encoder: id.name(), level })?)
+                Self::Go(Box::new(GoEncoder::new(level).ok_or(RecipeError::Level { encoder: id.name(), level })?))
             }
-            EncoderId::KlauspostPgzipV1 => Self::Klauspost(KlauspostEncoder::pgzip()),
-            EncoderId::KlauspostGzipV1 => Self::Klauspost(KlauspostEncoder::plain()),
+            EncoderId::KlauspostPgzipV1 => Self::Klauspost(Box::new(KlauspostEncoder::pgzip())),
+            EncoderId::KlauspostGzipV1 => Self::Klauspost(Box::new(KlauspostEncoder::plain())),
         })
     }
 

@@ -211,6 +211,7 @@ impl SharedBlocks {
     }
 
     /// Whether the squares of the deviations from an even distribution sum up to less than twice the length.
+    #[expect(clippy::cast_precision_loss, reason = "a block has 65535 bytes at most")]
     fn evenly_distributed(&self, length: usize) -> bool {
         let (average, most) = (length as f64 / 256.0, (2 * length) as f64);
         let mut sum = 0.0;

@@ -8,7 +8,7 @@ use super::search::{BLOCK, TwoTables};
 
 /// At the end of a stream, a remainder shorter than this is not searched, and one of 32 bytes at most not coded.
 const SEARCHED: usize = 128;
-const STORED: usize = 32;
+const CODED: usize = 33;
 /// pgzip: the pieces, and what a piece knows of the one before.
 const PIECE: usize = 1 << 20;
 const KNOWN: usize = 16 * 1024;
@@ -108,8 +108,8 @@ impl KlauspostEncoder {
         let plain = &self.waiting[..];
         match plain.len() {
             0 => return,
-            1..=STORED => self.blocks.stored(plain),
-            ..SEARCHED => self.blocks.literals(plain, true),
+            1..CODED => self.blocks.stored(plain),
+            CODED..SEARCHED => self.blocks.literals(plain, true),
             length => {
                 self.search.search(plain);
                 let tokens = &self.search.tokens[..];

@@ -8,20 +8,28 @@ use crate::deflate::alphabet::{DISTANCE_EXTRA, LENGTH_EXTRA};
 use crate::deflate::count::Counts;
 
 /// About log2, by the exponent and a parabola through the mantissa.
+#[expect(clippy::cast_precision_loss, clippy::excessive_precision, reason = "an exponent is small; rounded as written")]
 fn log2(value: f32) -> f32 {
     let bits = value.to_bits();
-    let exponent = ((bits >> 23) & 255) as i32 - 128;
+    let exponent = ((bits >> 23) & 255).cast_signed() - 128;
     let mantissa = f32::from_bits((bits & 0x807f_ffff) + (127 << 23));
     exponent as f32 + ((-0.344_848_43 * mantissa + 2.024_665_78) * mantissa - 0.674_877_59)
 }
 
 /// Bits for all occurrences of a symbol that has `share` of all: between 1 and 15 for each.
+#[expect(clippy::cast_precision_loss, reason = "a block has 65536 symbols at most")]
 fn weigh(count: u32, share: f32) -> f32 {
     let count = count as f32;
     (-log2(count * share)).clamp(1.0, 15.0) * count
 }
 
 /// The bits for a block of `tokens` tokens with these counts.
+#[expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a block has 65536 symbols at most, of 1 to 15 bits; the sum is cut to a whole number"
+)]
 pub(crate) fn estimated_bits(counts: &Counts, tokens: usize) -> u64 {
     let (mut entropy, mut extra, mut copies) = (0.0f32, 0u64, 0u32);
     if tokens > 0 {

@@ -71,7 +71,7 @@ impl TwoTables {
 
     /// A new stream: all places so far are out of reach.
     pub(crate) fn reset(&mut self) {
-        self.base += FARTHEST + self.filled as u32;
+        self.base = self.number(self.filled) + FARTHEST;
         self.filled = 0;
         self.tokens.clear();
     }
@@ -122,7 +122,7 @@ impl TwoTables {
         if self.filled + plain.len() > HISTORY {
             let dropped = self.filled - KEPT;
             self.history.copy_within(dropped..self.filled, 0);
-            self.base += dropped as u32;
+            self.base = self.number(dropped);
             self.filled = KEPT;
         }
         if self.base >= RECOUNT {
@@ -149,7 +149,8 @@ impl TwoTables {
             if next > last {
                 return None;
             }
-            let short = std::mem::replace(&mut self.short[short_slot(word)], self.base + at as u32);
+            let number = self.number(at);
+            let short = std::mem::replace(&mut self.short[short_slot(word)], number);
             let long = self.enter_long(at, word);
             let following = word64(&self.history[..], next);
             let found = |source, length| Match { at, source, length };
@@ -197,7 +198,7 @@ impl TwoTables {
         }
         let place = self.long[long_slot(word64(&self.history[..], behind))].newest;
         let at = found.at + SKIPPED;
-        let source = (place + SKIPPED as u32).checked_sub(self.base + length as u32)? as usize;
+        let source = (place as usize + SKIPPED).checked_sub(self.base as usize + length)?;
         if source >= at || at - source >= FARTHEST as usize {
             return None;
         }
@@ -205,10 +206,17 @@ impl TwoTables {
         (longer > length).then_some((Match { at, source, length: None }, longer))
     }
 
+    /// The number of a place in the history.
+    #[inline]
+    #[expect(clippy::cast_possible_truncation, reason = "the history is small")]
+    fn number(&self, at: usize) -> u32 {
+        self.base + at as u32
+    }
+
     /// The place in the history, if it is within reach and has the same four bytes.
     #[inline]
     fn same(&self, place: u32, at: usize, word: u64) -> Option<usize> {
-        let distance = (self.base + at as u32).wrapping_sub(place);
+        let distance = (self.number(at)).wrapping_sub(place);
         if distance >= FARTHEST {
             return None;
         }
@@ -224,15 +232,16 @@ impl TwoTables {
 
     #[inline]
     fn enter_short(&mut self, at: usize, word: u64) {
-        self.short[short_slot(word)] = self.base + at as u32;
+        self.short[short_slot(word)] = self.number(at);
     }
 
     /// Enters a place and tells the two that were there.
     #[inline]
     fn enter_long(&mut self, at: usize, word: u64) -> Two {
+        let newest = self.number(at);
         let two = &mut self.long[long_slot(word)];
         let before = *two;
-        *two = Two { newest: self.base + at as u32, older: before.newest };
+        *two = Two { newest, older: before.newest };
         before
     }
 
@@ -263,6 +272,7 @@ impl TwoTables {
     }
 
     /// A match of any length, in pieces of 258; the last two share what is left so that neither is too short.
+    #[expect(clippy::cast_possible_truncation, reason = "a piece is at most 258, a distance at most 32768")]
     fn push(&mut self, mut length: usize, distance: usize) {
         while length > 0 {
             let piece = match length {

@@ -38,7 +38,8 @@ fn every_input_at_every_level_is_what_go_makes() {
 
 /// Lengths around the pieces of pgzip.
 fn long_inputs() -> Vec<(String, Vec<u8>)> {
-    let mut inputs = Vec::new();
+    let pieces = [prose(1_500_000, 1), noise(200_000, 2), records(2_500_000, 3)].concat();
+    let mut inputs = vec![("pieces".to_owned(), pieces)];
     let piece = 1 << 20;
     let lengths = [
         piece - 16_385,

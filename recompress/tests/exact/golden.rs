@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 
 use ferry_recompress::{EncoderId, GzipHeader, Recipe, Writes, encode};
 
-use crate::inputs::generated;
+use crate::inputs::{generated, noise, prose, records};
 
 /// One digest over all generated inputs, each led by its length, for each recipe.
 fn digest(encoder: EncoderId, level: i8, writes: Writes, inputs: &[(String, Vec<u8>)]) -> String {
@@ -45,4 +45,13 @@ fn go_flate_classic_v1_is_frozen() {
             (9, "e115eb9d216b972ab54d6eae0230add5")
         ]
     );
+}
+
+#[test]
+fn klauspost_v1_is_frozen() {
+    let mut inputs = generated();
+    inputs.push(("pieces".into(), [prose(1_500_000, 1), noise(200_000, 2), records(2_500_000, 3)].concat()));
+    let found = [EncoderId::KlauspostPgzipV1, EncoderId::KlauspostGzipV1]
+        .map(|encoder| digest(encoder, 5, Writes::Aligned, &inputs));
+    assert_eq!(found, ["463860fa0d6228c7341d9f708ad477b7", "f56fb5184f2c034b5ba273345ad1969c"]);
 }
