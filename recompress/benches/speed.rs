@@ -7,7 +7,9 @@
 #[expect(dead_code, reason = "only some of the inputs are long enough to measure")]
 mod inputs;
 
-use ferry_recompress::{EncoderId, GzipHeader, Recipe, Writes, encode};
+use std::time::Instant;
+
+use ferry_recompress::{EncoderId, GzipHeader, Recipe, Writes, encode, encode_parallel, find_recipe};
 
 fn main() {
     let only: Option<i8> = std::env::var("FERRY_BENCH_LEVEL").ok().and_then(|level| level.parse().ok());
@@ -18,7 +20,13 @@ fn main() {
     for (name, plain) in &inputs {
         for encoder in EncoderId::ALL {
             for level in (-2..=9).filter(|level| encoder.has_level(*level) && only.is_none_or(|only| only == *level)) {
-                let recipe = Recipe { encoder, level, writes: Writes::TarEntries, header: GzipHeader::of_go(level) };
+                let recipe = Recipe {
+                    encoder,
+                    level,
+                    writes: Writes::TarEntries,
+                    header: GzipHeader::of_go(level),
+                    borders: vec![],
+                };
                 let start = on_processor();
                 let made = encode(&recipe, &plain[..], std::io::sink()).expect("memory does not fail");
                 let seconds = on_processor() - start;
@@ -27,6 +35,30 @@ fn main() {
                 println!("{name:8} {} level {level:2}: {rate:7.1} MB/s plain, gzip {share:5.1} %", encoder.name());
             }
         }
+        on_two(name, plain);
+    }
+}
+
+/// One blob on one thread and on two, by the clock: borders come from the search for the recipe.
+fn on_two(name: &str, plain: &[u8]) {
+    let recipe = Recipe {
+        encoder: EncoderId::GoFlateClassicV1,
+        level: 6,
+        writes: Writes::TarEntries,
+        header: GzipHeader::of_go(6),
+        borders: vec![],
+    };
+    let mut blob = Vec::new();
+    encode(&recipe, plain, &mut blob).expect("memory does not fail");
+    let recipe = find_recipe(|| Ok(&blob[..])).expect("memory does not fail").expect("it was just made");
+    for workers in [1, 2] {
+        let start = Instant::now();
+        let made = encode_parallel(&recipe, plain, std::io::sink(), workers).expect("memory does not fail");
+        let rate = count(made.plain) / 1e6 / start.elapsed().as_secs_f64();
+        println!(
+            "{name:8} level 6, {workers} threads, {} borders: {rate:.1} MB/s plain by the clock",
+            recipe.borders.len()
+        );
     }
 }
 

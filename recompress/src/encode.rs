@@ -5,11 +5,10 @@
 
 use std::io::{Read, Write};
 
-use flate2::Crc;
-
 use crate::error::{EncodeError, RecipeError};
+use crate::go::border::Border;
 use crate::go::encoder::GoEncoder;
-use crate::gzip::trailer;
+use crate::gzip::{Crc, trailer};
 use crate::klauspost::encoder::KlauspostEncoder;
 use crate::recipe::{EncoderId, Recipe};
 use crate::writes::Cutter;
@@ -26,7 +25,18 @@ pub struct Encoded {
 }
 
 /// Writes the gzip blob that `recipe` makes of `plain`.
-pub fn encode(recipe: &Recipe, mut plain: impl Read, out: impl Write) -> Result<Encoded, EncodeError> {
+pub fn encode(recipe: &Recipe, plain: impl Read, out: impl Write) -> Result<Encoded, EncodeError> {
+    encode_with_borders(recipe, plain, out, u64::MAX, |_| {})
+}
+
+/// As [`encode`]; hands on a border after every `spacing` plain bytes, where the encoder has such.
+pub(crate) fn encode_with_borders(
+    recipe: &Recipe,
+    mut plain: impl Read,
+    out: impl Write,
+    spacing: u64,
+    mut keep: impl FnMut(Border),
+) -> Result<Encoded, EncodeError> {
     recipe.check()?;
     let mut encoder = Encoder::new(recipe)?;
     let mut out = Counted { out, written: 0 };
@@ -43,6 +53,14 @@ pub fn encode(recipe: &Recipe, mut plain: impl Read, out: impl Write) -> Result<
             let (one, others) = rest.split_at(cutter.cut(rest));
             encoder.write(one);
             rest = others;
+        }
+        if let Encoder::Go(encoder) = &mut encoder {
+            if let Some(border) = encoder.take_border() {
+                keep(border);
+            }
+            if read / spacing != (read + filled as u64) / spacing {
+                encoder.want_border();
+            }
         }
         read += filled as u64;
         let last = filled < buffer.len();
@@ -109,13 +127,13 @@ impl Encoder {
     }
 }
 
-struct Counted<W> {
-    out: W,
-    written: u64,
+pub(crate) struct Counted<W> {
+    pub(crate) out: W,
+    pub(crate) written: u64,
 }
 
 impl<W: Write> Counted<W> {
-    fn write(&mut self, bytes: &[u8]) -> Result<(), EncodeError> {
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<(), EncodeError> {
         self.out.write_all(bytes).map_err(|source| EncodeError::Write { at: self.written, source })?;
         self.written += bytes.len() as u64;
         Ok(())
@@ -123,7 +141,7 @@ impl<W: Write> Counted<W> {
 }
 
 /// Reads until the buffer is full or the reader has ended; how much was read.
-fn fill(reader: &mut impl Read, buffer: &mut [u8]) -> std::io::Result<usize> {
+pub(crate) fn fill(reader: &mut impl Read, buffer: &mut [u8]) -> std::io::Result<usize> {
     let mut filled = 0;
     while filled < buffer.len() {
         match reader.read(&mut buffer[filled..]) {

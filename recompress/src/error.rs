@@ -28,6 +28,9 @@ pub enum RecipeError {
         /// The level in the recipe.
         level: i8,
     },
+    /// Its borders do not fit the plain bytes.
+    #[error("the borders of the recipe do not fit the plain bytes; the bundle is damaged, fetch it again")]
+    Borders,
     /// It ends early, goes on after its end, or holds a value that nothing writes.
     #[error("the recipe is damaged at byte {0}; fetch the bundle again")]
     Damaged(usize),

@@ -8,11 +8,13 @@ use std::io::{self, BufReader, Read, Write};
 
 use flate2::read::DeflateDecoder;
 
-use crate::encode::encode;
+use crate::encode::encode_with_borders;
 use crate::error::{EncodeError, FindError};
 use crate::gzip::GzipHeader;
 use crate::recipe::{EncoderId, Recipe, Writes};
 
+/// Plain bytes between two borders.
+const SPACING: u64 = 4 << 20;
 const BUFFER: usize = 64 * 1024;
 
 /// The recipes that could have made a blob with this header, most likely first.
@@ -24,7 +26,8 @@ pub fn candidates(header: &GzipHeader) -> Vec<Recipe> {
         0 => &[6, 5, 7, 4, 8, 3, 2, -2, 0],
         _ => &[],
     };
-    let recipe = |encoder, level, writes| Recipe { encoder, level, writes, header: header.clone() };
+    let recipe =
+        |encoder, level, writes| Recipe { encoder, level, writes, header: header.clone(), borders: Vec::new() };
     let mut candidates = Vec::new();
     for &level in levels {
         // How writes were cut shows in levels 2 to 9 only.
@@ -47,12 +50,12 @@ pub fn find_recipe<R: Read>(mut open: impl FnMut() -> io::Result<R>) -> Result<O
     let blob = open().map_err(FindError::Open)?;
     let header = GzipHeader::read(BufReader::new(blob)).map_err(|source| FindError::Read { at: 0, source })?;
     let Some(header) = header else { return Ok(None) };
-    for recipe in candidates(&header) {
+    for mut recipe in candidates(&header) {
         let original = open().map_err(FindError::Open)?;
         let mut to_inflate = open().map_err(FindError::Open)?;
         let mut skipped = vec![0; header.bytes().len()];
         to_inflate.read_exact(&mut skipped).map_err(|source| FindError::Read { at: 0, source })?;
-        if rebuilds(&recipe, to_inflate, original)? {
+        if rebuilds(&mut recipe, to_inflate, original)? {
             return Ok(Some(recipe));
         }
     }
@@ -60,11 +63,13 @@ pub fn find_recipe<R: Read>(mut open: impl FnMut() -> io::Result<R>) -> Result<O
 }
 
 /// Whether encoding what `deflated` inflates to gives `original`, all of it.
-fn rebuilds(recipe: &Recipe, deflated: impl Read, original: impl Read) -> Result<bool, FindError> {
+fn rebuilds(recipe: &mut Recipe, deflated: impl Read, original: impl Read) -> Result<bool, FindError> {
     let mut compared = Compared { original: BufReader::with_capacity(BUFFER, original), at: 0, verdict: Verdict::Same };
     let source = Watched { reader: BufReader::with_capacity(BUFFER, deflated), failed: None };
     let mut plain = DeflateDecoder::new(source);
-    let encoded = encode(recipe, &mut plain, &mut compared);
+    let mut borders = Vec::new();
+    let encoded = encode_with_borders(recipe, &mut plain, &mut compared, SPACING, |border| borders.push(border));
+    recipe.borders = borders;
     if let Some(source) = plain.into_inner().failed {
         return Err(FindError::Read { at: compared.at, source });
     }

@@ -3,6 +3,8 @@
 
 use std::io::{self, Read};
 
+pub(crate) use flate2::Crc;
+
 /// A name, comment or extra field longer than this is nothing a producer of layers writes.
 const MOST: usize = 4096;
 /// The first second of the year 1, as Go's zero time, in the low 32 bits of seconds since 1970.
@@ -100,7 +102,7 @@ impl GzipHeader {
 }
 
 /// The trailer: checksum and length (modulo 2^32) of the plain bytes.
-pub(crate) fn trailer(checksum: &flate2::Crc) -> [u8; 8] {
+pub(crate) fn trailer(checksum: &Crc) -> [u8; 8] {
     let mut trailer = [0; 8];
     trailer[..4].copy_from_slice(&checksum.sum().to_le_bytes());
     trailer[4..].copy_from_slice(&checksum.amount().to_le_bytes());

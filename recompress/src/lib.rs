@@ -18,11 +18,14 @@ mod find;
 mod go;
 mod gzip;
 mod klauspost;
+mod parallel;
 mod recipe;
 mod writes;
 
-pub use encode::encode;
+pub use encode::{Encoded, encode};
 pub use error::{EncodeError, FindError, RecipeError};
 pub use find::{candidates, find_recipe};
+pub use go::border::Border;
 pub use gzip::GzipHeader;
+pub use parallel::encode_parallel;
 pub use recipe::{EncoderId, Recipe, Writes};

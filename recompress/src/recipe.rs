@@ -1,10 +1,11 @@
 //! What must be known, besides the plain bytes, to make a blob again. Small, versioned, free of any serializer.
 //!
 //! ```text
-//! version 1 | encoder u16 | level i8 | writes u8 | header length u16 | header          (little endian)
+//! version 1 | encoder u16 | level i8 | writes u8 | header length u16 | header | borders, 26 bytes each    (little endian)
 //! ```
 
 use crate::error::RecipeError;
+use crate::go::border::Border;
 use crate::gzip::GzipHeader;
 
 const VERSION: u8 = 1;
@@ -74,6 +75,8 @@ pub struct Recipe {
     pub writes: Writes,
     /// The gzip header, byte for byte.
     pub header: GzipHeader,
+    /// Where the blob can be taken apart, ascending; none is fine.
+    pub borders: Vec<Border>,
 }
 
 impl Recipe {
@@ -97,6 +100,9 @@ impl Recipe {
         // A header that was read is below 16 KiB.
         bytes.extend_from_slice(&u16::try_from(header.len()).unwrap_or(u16::MAX).to_le_bytes());
         bytes.extend_from_slice(header);
+        for border in &self.borders {
+            bytes.extend_from_slice(&border.to_bytes());
+        }
         bytes
     }
 
@@ -116,9 +122,19 @@ impl Recipe {
             _ => return Err(RecipeError::Damaged(4)),
         };
         let length = usize::from(u16::from_le_bytes([*h0, *h1]));
+        let damaged = |at: usize| RecipeError::Damaged(at);
+        let (header, borders) = header.split_at_checked(length).ok_or(damaged(7))?;
         let read = GzipHeader::read(header).ok().flatten().filter(|read| read.bytes().len() == length);
-        let read = read.filter(|_| header.len() == length).ok_or(RecipeError::Damaged(7))?;
-        let recipe = Self { encoder, level: i8::from_le_bytes([*level]), writes, header: read };
+        let header = read.ok_or(damaged(7))?;
+        let (borders, rest) = borders.as_chunks();
+        if !rest.is_empty() {
+            return Err(damaged(bytes.len()));
+        }
+        let borders: Option<Vec<Border>> = borders.iter().map(Border::from_bytes).collect();
+        let borders =
+            borders.filter(|borders| borders.is_sorted_by(|a, b| a.plain_end() < b.plain_end() && a.gzip < b.gzip));
+        let borders = borders.ok_or(damaged(7 + length))?;
+        let recipe = Self { encoder, level: i8::from_le_bytes([*level]), writes, header, borders };
         recipe.check()?;
         Ok(recipe)
     }
@@ -134,6 +150,7 @@ mod tests {
             level: 6,
             writes: Writes::TarEntries,
             header: GzipHeader::of_go(6),
+            borders: Vec::new(),
         }
     }
 
@@ -161,6 +178,6 @@ mod tests {
         assert_eq!(changed(4, 2), RecipeError::Damaged(4));
         assert_eq!(changed(7, 0), RecipeError::Damaged(7));
         let longer = [&bytes[..], &[0]].concat();
-        assert_eq!(Recipe::from_bytes(&longer), Err(RecipeError::Damaged(7)));
+        assert_eq!(Recipe::from_bytes(&longer), Err(RecipeError::Damaged(18)));
     }
 }

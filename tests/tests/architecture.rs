@@ -97,7 +97,6 @@ const HOMES: [(&str, &[&str]); 27] = [
             "bundler/src/resolve/chart.rs",
             "bundler/src/origin/",
             "installer/engine/src/supply.rs",
-            "recompress/src/encode.rs",
             "recompress/src/find.rs",
             "recompress/src/gzip.rs",
             "vm-tests/src/origin/archive.rs",

@@ -10,9 +10,16 @@ pub(crate) struct BitWriter {
     pending: u64,
     /// How many bits of `pending` are in use: at most 31 between two calls.
     used: u32,
+    /// Bytes that were cleared.
+    gone: u64,
 }
 
 impl BitWriter {
+    /// Starts within a byte: the first `phase` bits (0 to 7) belong to someone else and are left at zero.
+    pub(crate) fn at_phase(phase: u8) -> Self {
+        Self { used: u32::from(phase & 7), ..Self::default() }
+    }
+
     /// Appends the low `count` bits of `bits` (at most 32; the bits above must be zero).
     #[inline]
     pub(crate) fn put(&mut self, bits: u64, count: u32) {
@@ -51,7 +58,28 @@ impl BitWriter {
 
     /// Forgets the whole bytes; they have been written elsewhere.
     pub(crate) fn clear(&mut self) {
+        self.gone += self.bytes.len() as u64;
         self.bytes.clear();
+    }
+
+    /// How many whole bytes there were in all.
+    pub(crate) fn total(&self) -> u64 {
+        self.gone + self.bytes.len() as u64
+    }
+
+    /// Moves whole bytes out of the way; how many bits of the next one are in use (0 to 7).
+    pub(crate) fn settle(&mut self) -> u8 {
+        while self.used >= 8 {
+            self.bytes.push(self.pending.to_le_bytes()[0]);
+            self.pending >>= 8;
+            self.used -= 8;
+        }
+        self.used.to_le_bytes()[0]
+    }
+
+    /// The byte under work, zero above its used bits. Call [`Self::settle`] first.
+    pub(crate) fn partial(&self) -> u8 {
+        self.pending.to_le_bytes()[0]
     }
 }
 

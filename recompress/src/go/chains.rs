@@ -9,6 +9,7 @@
 //! match longer than the one held at the place before is then of use, so the search begins there.
 
 use super::block::BlockWriter;
+use super::border::{Border, Pending};
 use super::places::{HALF, Places, SHORTEST, Search};
 use crate::deflate::alphabet::{LONGEST, Token};
 use crate::deflate::compare::table;
@@ -68,20 +69,11 @@ pub(crate) struct Chains {
     places: Places,
     tokens: Vec<Token>,
     pending: Pending,
-}
-
-/// What the lazy search carries from one place to the next.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Pending {
-    /// The match found at the place before, or a length of 3 for none.
-    length: usize,
-    distance: usize,
-    /// Whether the byte at the place before has not been written yet.
-    literal: bool,
-}
-
-impl Pending {
-    const NONE: Self = Self { length: SHORTEST - 1, distance: 0, literal: false };
+    /// Where the window begins in the plain bytes.
+    base: u64,
+    /// The end of the next block is to be kept as a border.
+    border_wanted: bool,
+    border: Option<Border>,
 }
 
 impl Chains {
@@ -95,7 +87,42 @@ impl Chains {
             places: Places::new(),
             tokens: Vec::with_capacity(BLOCK_TOKENS + 1),
             pending: Pending::NONE,
+            base: 0,
+            border_wanted: false,
+            border: None,
         }
+    }
+
+    /// Asks for a border at the end of the next block. Only lazy levels have one: what a greedy one entered into its
+    /// chains can't be told from the window.
+    pub(crate) fn want_border(&mut self) {
+        self.border_wanted = self.effort.lazy != 0;
+    }
+
+    /// The border that was asked for, once its block has ended.
+    pub(crate) fn take_border(&mut self) -> Option<Border> {
+        self.border.take()
+    }
+
+    /// Goes on at a border, `plain` being what the window held there. `None` if the border can't be one.
+    pub(crate) fn resume(effort: Effort, border: &Border, plain: &[u8], blocks: &mut BlockWriter) -> Option<Self> {
+        let (at, pending) = (usize::from(border.at), border.pending);
+        let (length, distance) = (usize::from(pending.length), usize::from(pending.distance));
+        let fits = plain.len() == border.held() && at >= 2 && at + length.max(SHORTEST) <= plain.len();
+        let match_fits = length < SHORTEST || (length <= LONGEST as usize && (1..at).contains(&distance));
+        if !fits || !match_fits || effort.lazy == 0 {
+            return None;
+        }
+        let mut chains = Self::new(effort);
+        chains.window[..plain.len()].copy_from_slice(plain);
+        (chains.filled, chains.at, chains.base) = (plain.len(), at, border.base);
+        chains.block_start = Some(at - usize::from(pending.literal));
+        chains.pending = pending;
+        for place in 0..at {
+            chains.places.enter::<true>(&chains.window[..], place);
+        }
+        chains.search(blocks, false);
+        Some(chains)
     }
 
     /// One write of the producer.
@@ -112,6 +139,7 @@ impl Chains {
 
     /// The end of the plain bytes: everything left becomes tokens, and those a last block.
     pub(crate) fn finish(&mut self, blocks: &mut BlockWriter) {
+        self.border_wanted = false;
         self.search(blocks, true);
         if std::mem::take(&mut self.pending.literal) {
             self.tokens.push(Token::literal(self.window[self.at - 1]));
@@ -128,6 +156,7 @@ impl Chains {
         self.window.copy_within(HALF..WINDOW, 0);
         self.at -= HALF;
         self.filled -= HALF;
+        self.base += HALF as u64;
         self.block_start = self.block_start.and_then(|start| start.checked_sub(HALF));
         self.places.slide();
     }
@@ -169,13 +198,14 @@ impl Chains {
         while self.at < stop {
             let older = if self.at < enter_end { self.places.enter::<FAST>(&self.window[..], self.at) } else { 0 };
             let held = self.pending;
-            let look = held.length < self.effort.lazy && self.filled - self.at > held.length;
-            let found = if look { self.longest::<FAST>(older, held.length) } else { None };
+            let held_length = usize::from(held.length);
+            let look = held_length < self.effort.lazy && self.filled - self.at > held_length;
+            let found = if look { self.longest::<FAST>(older, held_length) } else { None };
             let (length, distance) = found.unwrap_or((SHORTEST - 1, 0));
-            if held.length >= SHORTEST && length <= held.length {
+            if held_length >= SHORTEST && length <= held_length {
                 // The match at the place before stands; this place was its second byte.
-                self.push(held.length, held.distance);
-                let end = self.at + held.length - 1;
+                self.push(held_length, usize::from(held.distance));
+                let end = self.at + held_length - 1;
                 for place in self.at + 1..end.min(enter_end) {
                     self.places.enter::<FAST>(&self.window[..], place);
                 }
@@ -185,14 +215,14 @@ impl Chains {
                     self.end_block(self.at, blocks);
                 }
             } else {
+                self.pending = Pending::new(length, distance);
+                self.at += 1;
                 if held.literal {
-                    self.tokens.push(Token::literal(self.window[self.at - 1]));
+                    self.tokens.push(Token::literal(self.window[self.at - 2]));
                     if self.tokens.len() == BLOCK_TOKENS {
-                        self.end_block(self.at, blocks);
+                        self.end_block(self.at - 1, blocks);
                     }
                 }
-                self.at += 1;
-                self.pending = Pending { length, distance, literal: true };
             }
         }
     }
@@ -218,5 +248,10 @@ impl Chains {
         blocks.smallest(&self.tokens, plain);
         self.block_start = Some(end);
         self.tokens.clear();
+        if std::mem::take(&mut self.border_wanted) {
+            let phase = blocks.bits.settle();
+            let (base, gzip) = (self.base, blocks.bits.total());
+            self.border = Border::new(base, self.filled, self.at, self.pending, gzip, phase);
+        }
     }
 }

@@ -3,6 +3,7 @@
 //! Level 0 stores, -2 codes literals only, 1 is [`Quick`], 2 to 9 are [`Chains`]. -1 is a name for 6.
 
 use super::block::{BlockWriter, MOST_STORED};
+use super::border::Border;
 use super::chains::{Chains, Effort};
 use super::quick::Quick;
 use crate::deflate::bits::BitWriter;
@@ -37,6 +38,34 @@ impl GoEncoder {
             _ => Search::Chains(Chains::new(Effort::of_level(level)?)),
         };
         Some(Self { search, blocks: BlockWriter::new(BitWriter::default()) })
+    }
+
+    /// Goes on at a border, with what the window held there. `None` if that can't be.
+    pub(crate) fn resume(level: i8, border: &Border, window: &[u8]) -> Option<Self> {
+        let mut blocks = BlockWriter::new(BitWriter::at_phase(border.phase));
+        let chains = Chains::resume(Effort::of_level(level)?, border, window, &mut blocks)?;
+        Some(Self { search: Search::Chains(chains), blocks })
+    }
+
+    /// Asks for a border at the end of the next block.
+    pub(crate) fn want_border(&mut self) {
+        if let Search::Chains(chains) = &mut self.search {
+            chains.want_border();
+        }
+    }
+
+    /// The border that was asked for, once it is there.
+    pub(crate) fn take_border(&mut self) -> Option<Border> {
+        match &mut self.search {
+            Search::Chains(chains) => chains.take_border(),
+            _ => None,
+        }
+    }
+
+    /// The bytes so far and the byte under work.
+    pub(crate) fn into_bytes_and_partial(mut self) -> (Vec<u8>, u8) {
+        self.blocks.bits.settle();
+        (self.blocks.bits.bytes().to_vec(), self.blocks.bits.partial())
     }
 
     /// One write of the producer.

@@ -4,6 +4,7 @@
 //! [`encoder`] puts them together. What this code puts out never changes: it stands behind frozen encoder ids.
 
 pub(crate) mod block;
+pub(crate) mod border;
 pub(crate) mod chains;
 pub(crate) mod encoder;
 pub(crate) mod places;

@@ -1,6 +1,6 @@
 //! Every input at every level, against the real encoders: all bytes the same, header and trailer included.
 
-use ferry_recompress::{EncoderId, GzipHeader, Recipe, Writes, encode, find_recipe};
+use ferry_recompress::{EncoderId, GzipHeader, Recipe, Writes, encode, encode_parallel, find_recipe};
 
 use crate::inputs::{Numbers, generated, noise, prose, real, records};
 use crate::oracle::Oracle;
@@ -8,7 +8,7 @@ use crate::oracle::Oracle;
 const LEVELS: [i8; 11] = [-2, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9];
 
 fn recipe(level: i8, writes: Writes) -> Recipe {
-    Recipe { encoder: EncoderId::GoFlateClassicV1, level, writes, header: GzipHeader::of_go(level) }
+    Recipe { encoder: EncoderId::GoFlateClassicV1, level, writes, header: GzipHeader::of_go(level), borders: vec![] }
 }
 
 fn made(recipe: &Recipe, plain: &[u8]) -> Vec<u8> {
@@ -81,7 +81,7 @@ fn every_input_is_what_klauspost_and_pgzip_make() {
         for (encoder, kind) in kinds {
             let theirs = oracle.other(kind, &plain, &cuts);
             let header = GzipHeader::read(&theirs[..]).expect("memory").expect("a header");
-            let ours = made(&Recipe { encoder, level: 5, writes: Writes::Aligned, header }, &plain);
+            let ours = made(&Recipe { encoder, level: 5, writes: Writes::Aligned, header, borders: vec![] }, &plain);
             assert!(ours == theirs, "{name} by {}: {}", encoder.name(), first_difference(&ours, &theirs));
         }
     }
@@ -153,5 +153,26 @@ fn blobs_of_unknown_origin_have_no_recipe() {
         [&blob[..blob.len() - 1], &[&blob[..], b"x"].concat(), &[&blob[..], &blob[..]].concat(), b"", b"\x1f\x8b"]
     {
         assert_eq!(find_recipe(|| Ok(blob)).expect("memory"), None, "{} bytes", blob.len());
+    }
+}
+
+#[test]
+fn segments_put_together_are_the_blob() {
+    let Some(mut oracle) = Oracle::start() else { return };
+    let plain = [prose(6_000_000, 1), noise(300_000, 2), records(9_000_000, 3), vec![0; 5_000_000]].concat();
+    let cuts: Vec<usize> = (0..900).map(|index| 1000 + index * 37).collect();
+    for level in [4, 6, 7] {
+        let (tar, blob) = oracle.layer(level, &plain, &cuts);
+        let found = find_recipe(|| Ok(&blob[..])).expect("memory").expect("a recipe");
+        assert!(found.borders.len() >= 4, "level {level}: {} borders", found.borders.len());
+        let recipe = Recipe::from_bytes(&found.to_bytes()).expect("a recipe comes back");
+        assert_eq!(recipe, found);
+        for workers in [1, 2, 3] {
+            let mut ours = Vec::new();
+            let encoded = encode_parallel(&recipe, &tar[..], &mut ours, workers).expect("memory does not fail");
+            assert!(ours == blob, "level {level}, {workers} workers: {}", first_difference(&ours, &blob));
+            assert_eq!((encoded.plain, encoded.gzip), (tar.len() as u64, blob.len() as u64));
+        }
+        assert!(encode_parallel(&recipe, &tar[..1 << 20], std::io::sink(), 2).is_err(), "too short for its borders");
     }
 }

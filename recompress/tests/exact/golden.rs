@@ -13,7 +13,7 @@ use crate::inputs::{generated, noise, prose, records};
 fn digest(encoder: EncoderId, level: i8, writes: Writes, inputs: &[(String, Vec<u8>)]) -> String {
     let mut digest = Sha256::new();
     for (_, plain) in inputs {
-        let recipe = Recipe { encoder, level, writes, header: GzipHeader::of_go(level) };
+        let recipe = Recipe { encoder, level, writes, header: GzipHeader::of_go(level), borders: vec![] };
         let mut out = Vec::new();
         encode(&recipe, &plain[..], &mut out).expect("memory does not fail");
         digest.update((out.len() as u64).to_le_bytes());
