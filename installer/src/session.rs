@@ -19,7 +19,7 @@ use ferry_engine::journal::Journal;
 use ferry_engine::pki;
 use ferry_engine::registry::ProbeImage;
 use ferry_engine::run::{Stop, Workshop};
-use ferry_engine::site::file::{SecretRef, Vault as VaultEntry};
+use ferry_engine::site::file::{Role, SecretRef, Vault as VaultEntry};
 use ferry_engine::site::{self, Site};
 use ferry_engine::supply::Supply;
 use ferry_engine::vault::{Vault, VaultKey};
@@ -27,6 +27,10 @@ use ferry_engine::vault::{Vault, VaultKey};
 use crate::cli::{Common, TrustArgs};
 use crate::failure::{self, ExitCode, Failure};
 use crate::show;
+
+/// Between two signs of life of a host while it is accepted: nothing large travels then, so a host that lost its power is
+/// noticed after five of them, not after as many of the usual ones, which leave room for slow links.
+const ACCEPTED_KEEPALIVE: Duration = Duration::from_secs(4);
 
 /// The most of a command's words that the journal keeps, in bytes.
 const SAID: usize = 4096;
@@ -46,6 +50,7 @@ pub(crate) struct Session {
     /// Whose leases these are: the same in every run from this state folder.
     pub(crate) owner: String,
     secrets: Arc<SecretStore>,
+    settings: Settings,
     redactor: Redactor,
     /// One run at a time in a state folder.
     _lock: File,
@@ -72,17 +77,27 @@ impl Session {
         settings.first_sight = first_sight(common);
         let stop = Stop::default();
         on_interrupt(stop.clone(), settings.cancel.clone());
-        let hosts = site
-            .hosts
-            .iter()
-            .map(|host| (host.name.clone(), Arc::new(SshHost::idle(host, &settings)) as Arc<dyn Host>))
-            .collect();
+        let hosts = idle(&site, &settings);
         let owner = owner(&state)?;
-        Ok(Self { site, state, journal, hosts, stop, owner, secrets, redactor, _lock: lock })
+        Ok(Self { site, state, journal, hosts, stop, owner, secrets, settings, redactor, _lock: lock })
     }
 
-    /// What every host is like. All hosts that can't be reached are named together.
+    /// The hosts over connections of their own, on which it is noticed soon when one is gone.
+    pub(crate) fn watched(&self) -> BTreeMap<String, Arc<dyn Host>> {
+        idle(&self.site, &Settings { keepalive: ACCEPTED_KEEPALIVE, ..self.settings.clone() })
+    }
+
+    /// What every host is like. A worker that can't be reached is owed its steps; all other hosts that can't be worked on are
+    /// named together.
     pub(crate) async fn facts(&self) -> Result<BTreeMap<String, Facts>, Failure> {
+        self.facts_but(|host| host.roles == [Role::Worker]).await
+    }
+
+    /// Likewise, where `may_be_away` says which hosts may be.
+    pub(crate) async fn facts_but(
+        &self,
+        may_be_away: impl Fn(&site::Host) -> bool,
+    ) -> Result<BTreeMap<String, Facts>, Failure> {
         let asked = self.site.hosts.iter().filter_map(|host| {
             let reached = self.hosts.get(&host.name)?.clone();
             let paths = facts::paths_of(&self.site, host);
@@ -93,6 +108,9 @@ impl Session {
         for (name, result) in futures_util::future::join_all(asked).await {
             match result {
                 Ok(facts) => drop(known.insert(name, facts)),
+                Err(error) if error.is_absence() && self.site.host(&name).is_some_and(&may_be_away) => {
+                    show::aside(&format!("{error}; it is left out, and owed its steps"));
+                }
                 Err(error) => failures.push(error),
             }
         }
@@ -178,6 +196,12 @@ impl Session {
     }
 }
 
+/// The site's hosts, each connected to by the first call that needs it.
+fn idle(site: &Site, settings: &Settings) -> BTreeMap<String, Arc<dyn Host>> {
+    let host = |host: &site::Host| (host.name.clone(), Arc::new(SshHost::idle(host, settings)) as Arc<dyn Host>);
+    site.hosts.iter().map(host).collect()
+}
+
 /// Seconds since 1970.
 pub(crate) fn now() -> i64 {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
@@ -260,13 +284,18 @@ impl FirstSight for Asking {
 
 /// Asks yes or no on the terminal.
 pub(crate) async fn confirm(question: &str) -> bool {
-    let question = format!("{question} [y/N] ");
+    matches!(typed(&format!("{question} [y/N]")).await.as_str(), "y" | "Y" | "yes")
+}
+
+/// What is typed on the terminal after a question.
+pub(crate) async fn typed(question: &str) -> String {
+    let question = format!("{question} ");
     let answer = tokio::task::spawn_blocking(move || {
         drop(write!(std::io::stderr().lock(), "{question}"));
         let mut line = String::new();
         std::io::stdin().read_line(&mut line).map(|_| line).unwrap_or_default()
     });
-    matches!(answer.await.unwrap_or_default().trim(), "y" | "Y" | "yes")
+    answer.await.unwrap_or_default().trim().to_owned()
 }
 
 /// Writes every command into the journal before it runs, and how it ended.

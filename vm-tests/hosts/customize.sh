@@ -33,6 +33,8 @@ for unit in systemd-udevd.service systemd-udev-trigger.service systemd-udevd-con
     apt-daily.timer apt-daily-upgrade.timer e2scrub_all.timer e2scrub_reap.service fstrim.timer dpkg-db-backup.timer; do
     ln -sf /dev/null "$tree/etc/systemd/system/$unit"
 done
+# There, but off until a test wants them.
+chroot "$tree" systemctl disable -q chrony.service firewalld.service
 ln -sf /lib/systemd/system/multi-user.target "$tree/etc/systemd/system/default.target"
 
 # Nothing that a first boot should make itself, and no nameserver: a true air gap.

@@ -49,6 +49,15 @@ enum Verb {
         /// Where the evidence goes. Without it: a new folder below the bed's.
         #[arg(long)]
         out: Option<PathBuf>,
+        /// How many moments strike, in scenarios that have such.
+        #[arg(long, value_name = "N", env = "FERRY_VM_MOMENTS")]
+        moments: Option<usize>,
+        /// Which moments those are: the seed that an earlier run has printed.
+        #[arg(long, env = "FERRY_VM_SEED")]
+        seed: Option<u64>,
+        /// On how many hosts, where a scenario leaves the choice: `install-ha` merges roles on 3.
+        #[arg(long, value_name = "N")]
+        hosts: Option<u8>,
     },
 }
 
@@ -95,6 +104,15 @@ enum Hosts {
         host: u8,
         /// The script.
         script: String,
+    },
+    /// What the host is like, normalized; or what differs from an earlier one.
+    #[command(after_help = run::snapshot::rules())]
+    Snapshot {
+        /// The host.
+        host: u8,
+        /// A snapshot that was printed before.
+        #[arg(long, value_name = "FILE")]
+        against: Option<PathBuf>,
     },
     /// Runs a program where the operator sits: beside the hosts, without a way out.
     Beside {
@@ -171,8 +189,8 @@ fn dispatch(cli: Cli) -> Result<ExitCode, Error> {
             Ok(ExitCode::SUCCESS)
         }
         Verb::Run { scenario: None, .. } => Err(Error::Asked(format!("which one?\n{}", run::list()))),
-        Verb::Run { scenario: Some(name), keep, out, .. } => {
-            run::run(&place, lab, &name, &run::Options { keep, out })?;
+        Verb::Run { scenario: Some(name), keep, out, moments, seed, hosts, .. } => {
+            run::run(&place, lab, &name, &run::Options { keep, out, moments, seed, hosts })?;
             Ok(ExitCode::SUCCESS)
         }
     }
@@ -180,6 +198,7 @@ fn dispatch(cli: Cli) -> Result<ExitCode, Error> {
 
 fn hosts(place: &Place, lab: Lab, verb: Hosts) -> Result<ExitCode, Error> {
     let looking = matches!(verb, Hosts::List | Hosts::Ssh { .. } | Hosts::Console { .. } | Hosts::Beside { .. })
+        || matches!(verb, Hosts::Snapshot { .. })
         || matches!(verb, Hosts::Egress { self_test: None, forget: false });
     let driver = if looking { Nspawn::visit(place, lab)? } else { Nspawn::take(place, lab)? };
     let (ui, began) = (Ui::default(), Instant::now());
@@ -220,6 +239,17 @@ fn hosts(place: &Place, lab: Lab, verb: Hosts) -> Result<ExitCode, Error> {
             ui::answer(&ended.stdout);
             ui::eprint_line(ended.stderr.trim_end());
             return Ok(code(ended.code));
+        }
+        Hosts::Snapshot { host, against } => {
+            let now = run::Snapshot::take(&driver, host)?;
+            let Some(path) = against else {
+                ui::answer(&now.text());
+                return Ok(ExitCode::SUCCESS);
+            };
+            let text = std::fs::read_to_string(&path).map_err(Error::file("read", &path))?;
+            let differences = run::Snapshot::of_text(&text).differences(&now);
+            ui::answer(&run::snapshot::describe(&differences, usize::MAX));
+            return Ok(code(i32::from(!differences.is_empty())));
         }
         Hosts::Beside { command } => {
             let (program, arguments) = command.split_first().map_or(("true", &[][..]), |(a, b)| (a.as_str(), b));

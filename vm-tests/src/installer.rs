@@ -38,6 +38,43 @@ impl Default for SiteOptions {
     }
 }
 
+/// A host of a site of several.
+#[derive(Debug, Clone, Copy)]
+pub struct HostLine {
+    /// Its number in the lab.
+    pub host: u8,
+    /// Its name.
+    pub name: &'static str,
+    /// Its roles, as the site file has them.
+    pub roles: &'static str,
+}
+
+/// The site file of several hosts, each with its host key pinned, and with a balancer of the API on every node.
+pub fn site(driver: &dyn Driver, cluster: &str, hosts: &[HostLine], options: &SiteOptions) -> Result<String, Error> {
+    let mut text = format!(
+        "apiVersion: ferry.dev/v1
+kind: Site
+cluster: {cluster}
+vault: {{passphrase: {{env: FERRY_VAULT}}}}
+ssh:
+  user: {}
+  auth:
+  - key: {{file: {}}}
+{}hosts:
+",
+        options.user,
+        driver.identity().display(),
+        options.ssh,
+    );
+    for HostLine { host, name, roles } in hosts {
+        let (address, key) = (driver.address(*host)?, fingerprint(&driver.host_key(*host)?)?);
+        text.push_str(&format!("- {{name: {name}, address: {address}, roles: [{roles}], hostKey: \"{key}\"}}\n"));
+    }
+    text.push_str("endpoint: {kind: local, port: 8443}\nnetwork: {kind: host-routes}\ndns: {}\n");
+    text.push_str(&options.more);
+    Ok(text)
+}
+
 /// The site file of one host that does everything, with its host key pinned.
 pub fn single_node_site(driver: &dyn Driver, host: u8, options: &SiteOptions) -> Result<String, Error> {
     let address = driver.address(host)?;

@@ -1,13 +1,13 @@
 //! Programs of the machine that the bed uses (`ip`, `nft`, `mount`, `go`, …), run to their end.
 //!
 //! An unexpected end is an error that shows the command line and the last lines it wrote. What is started in the
-//! background (the hosts themselves) is not here but in `hosts/boot`.
+//! background is either ours and ends with us ([`Running`]), or the hosts themselves (`hosts/boot`).
 
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::Write as _;
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 
 use crate::error::Error;
 
@@ -133,6 +133,41 @@ impl Program {
         let second = log.try_clone().map_err(Error::file("create", path))?;
         let start = Error::file("start", self.command.get_program().to_owned());
         self.command.stdout(log).stderr(second).status().map(code_of).map_err(start)
+    }
+}
+
+/// A program that runs beside us. It is ended when this goes.
+#[derive(Debug)]
+pub struct Running(Child);
+
+impl Program {
+    /// Starts it, with both outputs going to the end of a file.
+    pub fn started(mut self, path: &Path) -> Result<Running, Error> {
+        let log = File::options().append(true).create(true).open(path).map_err(Error::file("open", path))?;
+        let second = log.try_clone().map_err(Error::file("open", path))?;
+        let start = Error::file("start", self.command.get_program().to_owned());
+        self.command.stdout(log).stderr(second).spawn().map(Running).map_err(start)
+    }
+}
+
+impl Running {
+    /// How it ended, if it has: the exit code, or 128 + signal.
+    pub fn ended(&mut self) -> Result<Option<i32>, Error> {
+        let wait = Error::file("wait for", "a program");
+        Ok(self.0.try_wait().map_err(wait)?.map(code_of))
+    }
+
+    /// Sends it a signal, such as `INT`.
+    pub fn signal(&self, name: &str) -> Result<(), Error> {
+        Program::new("kill").args(["-s", name, &self.0.id().to_string()]).run().map(drop)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It may have ended long ago.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 

@@ -156,7 +156,7 @@ impl Supply {
     /// Where a file's bytes come from. None for what does not come from the bundle.
     pub fn source(&self, content: &Content) -> Result<Option<Arc<dyn Source>>, SupplyError> {
         Ok(match content {
-            Content::Text(_) | Content::Vault { .. } => None,
+            Content::Text(_) | Content::Vault { .. } | Content::Fetched { .. } => None,
             Content::Blob { digest, .. } => Some(Arc::new(FileRange(self.bundle.blob(digest)?))),
             Content::Member { archive, digest, size, member } => {
                 let missing = || SupplyError::Missing { what: member.clone(), arch: Arch::Amd64 };

@@ -91,6 +91,8 @@ mod tests {
             "install s.yaml --bundle b.ferry --trust k.pub --accept-host-keys --yes",
             "accept s.yaml --bundle b.ferry --only dns",
             "report s.yaml --json",
+            "uninstall s.yaml --show",
+            "uninstall s.yaml --confirm demo --wipe-data",
         ];
         for line in lines {
             let parsed = Cli::try_parse_from(std::iter::once("ferry-install").chain(line.split(' ')));

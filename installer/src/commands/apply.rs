@@ -2,18 +2,16 @@
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::time::Duration;
 
 use ferry_engine::event::Event;
-use ferry_engine::host::Host;
 use ferry_engine::journal;
 use ferry_engine::plan::{self, Plan};
-use ferry_engine::run::{self, Workshop, lease};
+use ferry_engine::run::{self, Workshop};
 
 use super::SiteAndBundle;
 use crate::cli::Common;
 use crate::failure::{self, ExitCode, Failure};
+use crate::leased::leased;
 use crate::session::Session;
 
 /// Do what a saved plan says, if the hosts are still as it saw them.
@@ -82,46 +80,18 @@ fn begun(session: &Session, plan: &Plan) -> Result<BTreeSet<String>, Failure> {
 
 /// Applies a plan under leases on all its hosts.
 pub(crate) async fn execute(session: &Session, plan: &Plan, workshop: &Workshop) -> Result<ExitCode, Failure> {
-    let hosts: Vec<Arc<dyn Host>> = session.hosts.values().cloned().collect();
-    let who = std::env::var("USER").unwrap_or_else(|_| "ferry-install".into());
-    for host in &hosts {
-        match lease::take(host.as_ref(), &session.owner, &who).await {
-            Ok(Ok(())) => {}
-            Ok(Err(held)) => {
-                return Err(
-                    Failure::of(ExitCode::Held, &held).hint("wait until that run has ended, or ask who does it")
-                );
-            }
-            // A host that is away shows later, where it matters.
-            Err(error) if error.is_absence() => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
-    let renewal = tokio::spawn(renew(hosts.clone(), session.owner.clone(), who));
-    let done = run::apply(plan, &session.hosts, workshop).await;
-    renewal.abort();
-    for host in &hosts {
-        lease::release(host.as_ref(), &session.owner).await;
-    }
+    let done = leased(session, run::apply(plan, &session.hosts, workshop)).await?;
     if let Some((step, error)) = done.failed.first() {
         let mut failure = Failure::from(error);
         failure.causes.insert(0, format!("step {step} did not come to its end"));
         return Err(failure.hint("run the same command again: it goes on at this step"));
     }
-    Ok(match (done.stopped, done.owed.is_empty()) {
+    // Hosts that were away when the plan was made have no steps in it.
+    let planned = |name: &String| plan.steps().any(|step| step.host == *name);
+    let whole = done.owed.is_empty() && session.site.hosts.iter().map(|host| &host.name).all(planned);
+    Ok(match (done.stopped, whole) {
         (true, _) => ExitCode::Interrupted,
         (false, false) => ExitCode::Owed,
         (false, true) => ExitCode::Success,
     })
-}
-
-/// Renews the leases as long as the run lives.
-async fn renew(hosts: Vec<Arc<dyn Host>>, owner: String, who: String) {
-    loop {
-        tokio::time::sleep(Duration::from_secs(lease::SECONDS / 3)).await;
-        for host in &hosts {
-            // If it can't be renewed it lapses, and the next command on the host tells why.
-            drop(lease::take(host.as_ref(), &owner, &who).await);
-        }
-    }
 }

@@ -48,7 +48,7 @@ pub(crate) async fn find(
     // What ferry has built is in use: it is measured only before anything stands.
     let fresh = facts.values().all(|facts| facts.ferry.is_empty());
     let measurements = if fresh {
-        preflight::measure(&session.site, &session.hosts, facts, &probes(supply, facts)?).await
+        preflight::measure(&session.site, &session.hosts, facts, &probes(supply, facts)?, &session.owner).await
     } else {
         Measurements::default()
     };

@@ -44,6 +44,8 @@ pub(crate) async fn run(arguments: &Args, common: &Common) -> Result<ExitCode, F
         return Ok(code);
     }
     let needs = accept::needs(&workshop, &facts)?;
-    let accepted = accept::execute(&session, needs, Some(session::now())).await?;
+    let names = session.site.hosts.iter().map(|host| host.name.clone());
+    let owed: Vec<String> = names.filter(|name| !facts.contains_key(name)).collect();
+    let accepted = accept::execute(&session, needs, Some(session::now()), &owed).await?;
     Ok(if accepted == ExitCode::Success { code } else { accepted })
 }

@@ -4,9 +4,11 @@ mod accept;
 mod apply;
 mod check;
 mod install;
+mod nodes;
 mod plan;
 mod report;
 mod site;
+mod uninstall;
 
 use std::path::PathBuf;
 
@@ -30,8 +32,12 @@ pub(crate) enum Verb {
     Apply(apply::Args),
     /// Check that the cluster works, by making it work, and write the report.
     Accept(accept::Args),
+    /// Add hosts to a cluster that stands, or let one leave it.
+    Nodes(nodes::Args),
     /// Write the report anew from the journal. Touches no host.
     Report(report::Args),
+    /// Take everything back that ferry has done to the hosts, after the cluster's name has been typed.
+    Uninstall(uninstall::Args),
 }
 
 impl Verb {
@@ -44,7 +50,9 @@ impl Verb {
             Self::Plan(arguments) => plan::run(arguments, common).await,
             Self::Apply(arguments) => apply::run(arguments, common).await,
             Self::Accept(arguments) => accept::run(arguments, common).await,
+            Self::Nodes(arguments) => nodes::run(arguments, common).await,
             Self::Report(arguments) => report::run(arguments, common),
+            Self::Uninstall(arguments) => uninstall::run(arguments, common).await,
         }
     }
 }

@@ -76,7 +76,7 @@ pub(crate) async fn make(
 ) -> Result<(Plan, Workshop), Failure> {
     let mut vault = session.vault().await?;
     let images = Session::probe_images(supply, facts)?;
-    let mut context = Context { site: &session.site, facts, supply, vault: &mut vault, probe_images: &images };
+    let mut context = Context::new(&session.site, facts, supply, &mut vault, &images);
     let mut plan = plan::build(&mut context, Timestamp::from_unix(session::now()))?;
     vault.save()?;
     let workshop = session.workshop(supply.clone(), vault, images);

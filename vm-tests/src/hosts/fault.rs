@@ -15,7 +15,7 @@ use crate::error::Error;
 /// A kind of fault: its name, its words, what it is.
 struct Kind(&'static str, &'static [&'static str], &'static str);
 
-const KINDS: [Kind; 33] = [
+const KINDS: [Kind; 35] = [
     Kind("link-down", &[], "the cable is out"),
     Kind("slow-link", &["RATE"], "the cable carries no more than RATE (`1mbit`), both ways"),
     Kind("lossy-link", &["PERCENT"], "the cable loses PERCENT of all frames, both ways"),
@@ -40,6 +40,8 @@ const KINDS: [Kind; 33] = [
     Kind("same-machine-id", &[], "the machine-id of a cloned image"),
     Kind("no-resolv-conf", &[], "there is no /etc/resolv.conf (usually it is there and empty)"),
     Kind("nameserver", &["ADDRESS"], "/etc/resolv.conf names this server"),
+    Kind("firewalld", &[], "firewalld runs, with the distribution's own rules"),
+    Kind("chrony", &[], "chronyd runs, with the distribution's own configuration; it may not set the clock"),
     Kind("leftovers", &[], "another cluster was here: /etc/kubernetes, /var/lib/etcd, CNI configuration"),
     Kind("port-taken", &["PROTOCOL", "PORT"], "something listens there already"),
     Kind("swap", &[], "/proc/swaps shows one (none is really there)"),

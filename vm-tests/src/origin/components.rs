@@ -151,6 +151,8 @@ pub(super) enum Userland {
     Busybox,
     /// busybox as sh, and what changes packet filters.
     Netfilter,
+    /// The balancer.
+    Haproxy,
 }
 
 const fn image(reference: &'static str, component: &'static str, name: &'static str, path: &'static str) -> Recipe {
@@ -158,7 +160,7 @@ const fn image(reference: &'static str, component: &'static str, name: &'static 
 }
 
 /// The images. Those of Kubernetes get their command from kubeadm's manifests.
-pub(super) const IMAGES: [Recipe; 8] = [
+pub(super) const IMAGES: [Recipe; 9] = [
     image("registry.k8s.io/kube-apiserver:v1.34.4", "kubernetes", "kube-apiserver", "usr/local/bin/kube-apiserver"),
     image(
         "registry.k8s.io/kube-controller-manager:v1.34.4",
@@ -191,5 +193,12 @@ pub(super) const IMAGES: [Recipe; 8] = [
         path: "",
         entrypoint: &["sh"],
         userland: Userland::Busybox,
+    },
+    Recipe {
+        reference: "docker.io/library/haproxy:2.6.12",
+        program: None,
+        path: "",
+        entrypoint: &["haproxy", "-W", "-db", "-f", "/usr/local/etc/haproxy/haproxy.cfg"],
+        userland: Userland::Haproxy,
     },
 ];

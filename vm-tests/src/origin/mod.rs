@@ -36,9 +36,9 @@ impl Stock {
     pub fn made(place: &Place, ui: &Ui) -> Result<Self, Error> {
         let began = Instant::now();
         let components = build::all(place, ui)?;
-        let tree = hosts::tree(place)?;
+        let trees = pack::Trees { hosts: hosts::tree(place)?, extra: userland::tree(place)? };
         let file = |release| pack::file(place, &components, release);
-        let image = |recipe| pack::image(place, &components, &tree, recipe);
+        let image = |recipe| pack::image(place, &components, &trees, recipe);
         let files = components::RELEASES.iter().map(file).collect::<Result<Vec<_>, _>>()?;
         let images = components::IMAGES.iter().map(image).collect::<Result<Vec<_>, _>>()?;
         ui.say(format!(

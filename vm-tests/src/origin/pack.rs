@@ -49,6 +49,15 @@ pub(super) struct PackedImage {
     pub(super) blobs: Vec<(Digest, PathBuf)>,
 }
 
+/// Debian trees that images take files from.
+#[derive(Debug)]
+pub(super) struct Trees {
+    /// What the hosts boot from.
+    pub(super) hosts: PathBuf,
+    /// What only images have.
+    pub(super) extra: PathBuf,
+}
+
 /// The version of the way in which this module packs: another one makes everything anew.
 const PACKER: &str = "packer 2";
 
@@ -89,9 +98,10 @@ pub(super) fn file(place: &Place, components: &[Built], release: &'static Releas
 pub(super) fn image(
     place: &Place,
     components: &[Built],
-    tree: &Path,
+    trees: &Trees,
     recipe: &'static Recipe,
 ) -> Result<PackedImage, Error> {
+    let tree = if recipe.userland == Userland::Haproxy { &trees.extra } else { &trees.hosts };
     let reference = Reference::parse(recipe.reference).map_err(|error| Error::Asked(error.to_string()))?;
     let source = recipe.program.map(|program| built(components, program.component)).transpose()?;
     // The tree's name is the hash of its recipe.
@@ -138,6 +148,7 @@ fn app_layer(path: &Path, components: &[Built], tree: &Path, recipe: &Recipe) ->
         Userland::None => {}
         Userland::Busybox => userland::busybox(&mut archive, tree)?,
         Userland::Netfilter => userland::netfilter(&mut archive, tree)?,
+        Userland::Haproxy => userland::haproxy(&mut archive, tree)?,
     }
     archive.finish()
 }

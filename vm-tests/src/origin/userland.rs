@@ -1,4 +1,5 @@
-//! What of a Debian some images need, taken out of the tree that the hosts boot from.
+//! What of a Debian some images need, taken out of the tree that the hosts boot from, or of one of their own where hosts must
+//! not have it.
 //!
 //! kube-proxy changes packet filters with `iptables`, whose extensions are loaded at run time: each needs its own
 //! libraries (`libxt_statistic` needs libm), which show only once a Service has two endpoints. So the libraries of
@@ -6,10 +7,11 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::archive::Archive;
 use crate::error::Error;
+use crate::place::{Place, recipe_hash};
 use crate::program::Program;
 
 const EXTENSIONS: &str = "usr/lib/x86_64-linux-gnu/xtables";
@@ -20,6 +22,34 @@ const PROGRAMS: [&str; 5] = [
     "usr/sbin/conntrack",
     "usr/sbin/ipset",
 ];
+
+/// Debian packages that images have and hosts do not.
+const EXTRA: [&str; 1] = ["haproxy"];
+
+/// The tree with the packages that only images have: unpacked, never configured.
+pub(super) fn tree(place: &Place) -> Result<PathBuf, Error> {
+    let name = format!("extra-{}", recipe_hash(EXTRA));
+    let make = |folder: &Path| {
+        Program::new("mmdebstrap")
+            .args(["--quiet", "--mode=root", "--variant=extract", "--format=directory"])
+            .arg(format!("--include={},bash,coreutils,libc-bin", EXTRA.join(",")))
+            .arg("bookworm")
+            .arg(folder)
+            .run()?;
+        Ok(())
+    };
+    Ok(place.made(&name, make)?.0)
+}
+
+/// haproxy where its own image has it, and its libraries.
+pub(super) fn haproxy(archive: &mut Archive, tree: &Path) -> Result<(), Error> {
+    let program = "usr/sbin/haproxy";
+    archive.file("usr/local/sbin/haproxy", &tree.join(program))?;
+    for library in libraries(tree, &[program.to_owned()])? {
+        archive.file(&library, &resolved(tree, &library)?)?;
+    }
+    Ok(())
+}
 
 /// busybox under all its names.
 pub(super) fn busybox(archive: &mut Archive, tree: &Path) -> Result<(), Error> {

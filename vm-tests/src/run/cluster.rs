@@ -15,11 +15,11 @@ const CLUSTER_RANGES: [(&str, u8); 2] = [("10.244.0.0", 16), ("10.96.0.0", 12)];
 const WORKLOAD: &str = include_str!("../../hosts/workload.yaml");
 
 /// A command on the host over plain SSH as root; its standard output.
-fn ssh(driver: &dyn Driver, host: u8, command: &str) -> Result<String, Error> {
+pub(super) fn ssh(driver: &dyn Driver, host: u8, command: &str) -> Result<String, Error> {
     driver.ssh(host, "root")?.arg(command).run()
 }
 
-fn kubectl(driver: &dyn Driver, host: u8, words: &str) -> Result<String, Error> {
+pub(super) fn kubectl(driver: &dyn Driver, host: u8, words: &str) -> Result<String, Error> {
     ssh(driver, host, &format!("kubectl --kubeconfig /etc/kubernetes/admin.conf {words}"))
 }
 
@@ -29,16 +29,27 @@ fn json(text: &str) -> Value {
 
 /// Everything that must hold of a node with everything.
 pub(super) fn all(bench: &Bench, host: u8, bundle: &Bundle) -> Result<(), Error> {
-    nodes(bench, host)?;
+    nodes(bench, host, 1)?;
     pods(bench, host)?;
     images(bench, host, bundle)?;
     workload(bench, host)
 }
 
-fn nodes(bench: &Bench, host: u8) -> Result<(), Error> {
+/// Everything that must hold of a cluster of several hosts: `nodes` of them, seen from the control plane on `host`.
+pub(super) fn several(bench: &Bench, host: u8, nodes_expected: usize, bundle: &Bundle) -> Result<(), Error> {
+    nodes(bench, host, nodes_expected)?;
+    pods(bench, host)?;
+    images(bench, host, bundle)?;
+    workload(bench, host)
+}
+
+/// `expected` nodes, all ready, of the bundle's versions, and one of them at least takes pods.
+pub(super) fn nodes(bench: &Bench, host: u8, expected: usize) -> Result<(), Error> {
     let list = json(&kubectl(&bench.driver, host, "get nodes -o json")?);
     let nodes = list["items"].as_array().cloned().unwrap_or_default();
-    bench.check("there is one node", nodes.len() == 1, format!("{} nodes", nodes.len()));
+    bench.check("all nodes are there", nodes.len() == expected, format!("{} nodes", nodes.len()));
+    let free = nodes.iter().filter(|node| node["spec"]["taints"].is_null()).count();
+    bench.check("pods find a node", free > 0, format!("{free} nodes without a taint"));
     for node in &nodes {
         let name = node["metadata"]["name"].as_str().unwrap_or_default();
         let conditions: Vec<(String, String)> = node["status"]["conditions"]
@@ -52,8 +63,6 @@ fn nodes(bench: &Bench, host: u8) -> Result<(), Error> {
         let fit = !conditions.is_empty()
             && conditions.iter().all(|(kind, status)| status == if kind == "Ready" { "True" } else { "False" });
         bench.check("the node is Ready and under no pressure", fit, format!("{name}: {conditions:?}"));
-        let taints = &node["spec"]["taints"];
-        bench.check("the node takes pods", taints.is_null(), taints.to_string());
         let info = &node["status"]["nodeInfo"];
         let versions = format!(
             "{} {}",

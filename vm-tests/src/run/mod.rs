@@ -4,6 +4,8 @@
 //! shipped   builds ferry-bundle, ferry-install, ferry-probe
 //! bundle    origin ─► make, sign, verify
 //! scenario  what is done and what must hold         cluster   looks at the result without asking ferry
+//! trouble   installs that are struck on their way
+//! snapshot  a host as text, normalized: two of them can be compared
 //! evidence  everything that was seen, in one folder, and the verdict
 //! ```
 
@@ -12,12 +14,16 @@ mod cluster;
 mod evidence;
 mod scenario;
 mod shipped;
+pub mod snapshot;
+pub mod trouble;
+mod window;
 
 use std::path::{Path, PathBuf};
 
 pub use bundle::Bundle;
 pub use evidence::Evidence;
 pub use shipped::Shipped;
+pub use snapshot::Snapshot;
 
 use crate::error::Error;
 use crate::hosts::{Driver, Lab, Nspawn};
@@ -31,6 +37,12 @@ pub struct Options {
     pub keep: bool,
     /// Where the evidence goes.
     pub out: Option<PathBuf>,
+    /// How many moments strike, where a scenario has such.
+    pub moments: Option<usize>,
+    /// What their choice depends on.
+    pub seed: Option<u64>,
+    /// On how many hosts, where a scenario leaves the choice.
+    pub hosts: Option<u8>,
 }
 
 /// What a scenario works with.
@@ -46,6 +58,8 @@ pub struct Bench {
     pub ui: Ui,
     /// A folder for what is made on the way.
     pub work: PathBuf,
+    /// How it is run.
+    pub options: Options,
 }
 
 impl Bench {
@@ -86,6 +100,7 @@ pub fn run(place: &Place, lab: Lab, name: &str, options: &Options) -> Result<(),
         evidence: Evidence::begin(name, &folder)?,
         ui: Ui::default(),
         work: fresh(&folder.join("work"))?,
+        options: options.clone(),
     };
     let result = (scenario.run)(&bench);
     if let Err(error) = &result {

@@ -6,7 +6,7 @@ use super::context::Context;
 use super::finding::Finding;
 use super::{http, tls};
 use crate::host::Host;
-use crate::site::file::Role;
+use crate::site::file::{EndpointKind, Role};
 
 const FIX: &str = "see the API server's log: `crictl logs` or /var/log/pods/kube-system_kube-apiserver-* on that host";
 
@@ -42,7 +42,14 @@ pub(super) async fn ready(context: &Context<'_>) -> Vec<Finding> {
 }
 
 pub(super) async fn endpoint(context: &Context<'_>) -> Vec<Finding> {
-    context.each(|_| true, |host, connection| async move { vec![by_name(context, &host.name, connection).await] }).await
+    // A balancer at 127.0.0.1 runs where a kubelet does.
+    let local = context.site.endpoint.kind == EndpointKind::Local;
+    context
+        .each(
+            |host| !local || host.is_node(),
+            |host, connection| async move { vec![by_name(context, &host.name, connection).await] },
+        )
+        .await
 }
 
 /// Over the host's own resolver and routes; nothing is needed on it.

@@ -15,8 +15,8 @@ use crate::host::Command;
 
 const FIX: &str = "see the pod network's pods in kube-system, the MTU (`network.mtu`), routes between the hosts, and that no \
                    firewall drops packets of the pod range";
-/// How the probe says ECONNRESET. A closed port is ECONNREFUSED.
-const RESET: &str = "os error 104";
+/// How the probe says ECONNRESET and EPIPE: there was a connection, and it was hung up. A closed port is ECONNREFUSED.
+const HUNG_UP: [&str; 2] = ["os error 104", "os error 32)"];
 /// The small size.
 const SMALL: usize = 64;
 /// An MTU that every network has that is of use here, for where none can be read.
@@ -75,7 +75,7 @@ async fn large(context: &Context<'_>, arena: &Arena) -> usize {
             "ip -o link show dev \"$(ip -o route get {} | sed -n 's/.* dev \\([^ ]*\\).*/\\1/p')\" | sed -n 's/.* mtu \\([0-9]*\\).*/\\1/p'",
             pod.address
         );
-        let text: Result<String, Unseen> = output(host.as_ref(), &Command::new(script)).await;
+        let text: Result<String, Unseen> = output(host, &Command::new(script)).await;
             text.ok().and_then(|text| text.trim().parse::<usize>().ok())
         });
     let read: BTreeSet<usize> = join_all(look).await.into_iter().flatten().collect();
@@ -149,7 +149,7 @@ pub(super) async fn to_host(context: &Context<'_>) -> Vec<Finding> {
                             format!("the kubelet at {}:10250 answers ({status}) in {ms:.1} ms", host.internal),
                         )
                     }
-                    Ok(line) if line.why().contains(RESET) => {
+                    Ok(line) if HUNG_UP.iter().any(|said| line.why().contains(said)) => {
                         Finding::passed(subject, format!("the kubelet at {}:10250 takes a connection", host.internal))
                     }
                     Ok(line) => Finding::failed(subject, format!("{}:10250: {}", host.internal, line.why()), FIX),

@@ -44,7 +44,7 @@ impl Block {
     }
 
     fn what(&self) -> String {
-        format!("block:{}", self.path)
+        format!("block:{} {}", self.name, self.path)
     }
 
     /// The other lines stay as they are; the file keeps its owner and mode; it is replaced by rename.
@@ -58,17 +58,27 @@ impl Block {
             begin = quote(&self.begin()),
             end = quote(&self.end()),
         );
-        Piece::Script { script: changing(&self.what(), &body), input: Input::Text(self.whole()) }
+        Piece::Script {
+            script: changing(&self.what(), (&self.probe(), &self.wanted()), &body),
+            input: Input::Text(self.whole()),
+        }
     }
 
     pub(super) fn undo(&self) -> String {
-        let body = format!(
-            "p={path}; [ ! -e \"$p\" ] || {{ cp -p -- \"$p\" \"$p.ferry-part\"; \
-             awk -v b={begin} -v e={end} '$0==b{{p=1}} !p{{print}} $0==e{{p=0}}' \"$p\" >\"$p.ferry-part\"; mv -f -- \"$p.ferry-part\" \"$p\"; }}",
-            path = quote(&self.path),
-            begin = quote(&self.begin()),
-            end = quote(&self.end()),
-        );
-        undoing(&self.what(), &body)
+        undoing(&self.what(), &Self::back(&self.name, &self.path))
+    }
+
+    /// The lines go, and so does a file that ferry made for them, once nothing else is in it.
+    pub(super) fn back(name: &str, path: &str) -> String {
+        let one = Self { path: path.to_owned(), name: name.to_owned(), text: String::new() };
+        format!(
+            "p={path}; if [ -e \"$p\" ]; then cp -p -- \"$p\" \"$p.ferry-part\"; \
+             awk -v b={begin} -v e={end} '$0==b{{p=1}} !p{{print}} $0==e{{p=0}}' \"$p\" >\"$p.ferry-part\"; mv -f -- \"$p.ferry-part\" \"$p\"; \
+             [ ! -e $S/before/{key}.absent ] || [ -s \"$p\" ] || rm -f -- \"$p\"; fi\nrm -f -- $S/before/{key} $S/before/{key}.absent",
+            path = quote(path),
+            begin = quote(&one.begin()),
+            end = quote(&one.end()),
+            key = key(path),
+        )
     }
 }

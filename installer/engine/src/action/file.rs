@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::script::{changing, key, undoing};
 use super::{Input, Piece};
 use crate::host::quote;
+use crate::pki::PULL_CONFIG;
 
 /// A file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,7 +54,19 @@ pub enum Content {
         /// The member's size in bytes.
         size: u64,
     },
+    /// A file of the bundle that the host fetches from the site's registry by itself.
+    Fetched {
+        /// Where the registry has it.
+        url: String,
+        /// Its digest.
+        digest: Digest,
+        /// Its size in bytes.
+        size: u64,
+    },
 }
+
+/// Where a host has the certificate of the registry's authority.
+pub const REGISTRY_AUTHORITY: &str = "/etc/ferry/registry-ca.crt";
 
 impl Content {
     /// The digest of the bytes.
@@ -61,7 +74,10 @@ impl Content {
     pub fn digest(&self) -> Digest {
         match self {
             Self::Text(text) => Digest::of(text.as_bytes()),
-            Self::Vault { digest, .. } | Self::Blob { digest, .. } | Self::Member { digest, .. } => *digest,
+            Self::Vault { digest, .. }
+            | Self::Blob { digest, .. }
+            | Self::Member { digest, .. }
+            | Self::Fetched { digest, .. } => *digest,
         }
     }
 
@@ -70,7 +86,10 @@ impl Content {
     pub fn size(&self) -> u64 {
         match self {
             Self::Text(text) => text.len() as u64,
-            Self::Vault { size, .. } | Self::Blob { size, .. } | Self::Member { size, .. } => *size,
+            Self::Vault { size, .. }
+            | Self::Blob { size, .. }
+            | Self::Member { size, .. }
+            | Self::Fetched { size, .. } => *size,
         }
     }
 }
@@ -122,30 +141,56 @@ impl File {
         let input = match &self.content {
             Content::Text(text) => Input::Text(text.clone()),
             Content::Vault { name, .. } => Input::Vault(name.clone()),
+            Content::Fetched { url, .. } => return vec![self.fetch(url)],
             Content::Blob { .. } | Content::Member { .. } => {
                 let keep = format!("f_keep {path} {}", self.key());
-                return vec![Piece::plain(changing(&self.what(), &keep)), Piece::Upload];
+                return vec![
+                    Piece::plain(changing(&self.what(), (&self.probe(), &self.wanted()), &keep)),
+                    Piece::Upload,
+                ];
             }
         };
-        let part = quote(&format!("{}.ferry-part", self.path));
+        vec![Piece::Script { script: self.received("cat >\"$part\""), input }]
+    }
+
+    /// The host takes it from the site's registry. A part that is there already is gone on with; login and password
+    /// come on standard input.
+    fn fetch(&self, url: &str) -> Piece {
+        let get = format!(
+            "curl -fsS --config - --cacert {REGISTRY_AUTHORITY} --noproxy '*' --connect-timeout 10 --speed-limit 1000 --speed-time 60 -o \"$part\""
+        );
+        let url = quote(url);
+        let receive = format!(
+            "login=$(cat); echo \"$login\" | {get} -C - {url} || {{ rm -f \"$part\"; echo \"$login\" | {get} {url}; }}"
+        );
+        Piece::Script { script: self.received(&receive), input: Input::Vault(PULL_CONFIG.into()) }
+    }
+
+    /// The script in which `receive` writes a file named `$part`, which is compared, owned, synced and renamed.
+    fn received(&self, receive: &str) -> String {
+        let (path, part) = (quote(&self.path), quote(&format!("{}.ferry-part", self.path)));
         let (digest, mode, owner) = (self.content.digest().hex(), self.mode, quote(&self.owner));
         let body = format!(
-            "f_keep {path} {key}\n(umask 077; cat >{part})\n\
-             [ \"$(sha256sum <{part} | cut -c1-64)\" = {digest} ] || {{ echo 'the content did not arrive whole' >&2; exit 1; }}\n\
-             chown {owner} {part}; chmod {mode:o} {part}; sync {part} 2>/dev/null || sync\nmv -f -- {part} {path}",
+            "f_keep {path} {key}\npart={part}\n(umask 077; {receive})\n\
+             [ \"$(sha256sum <\"$part\" | cut -c1-64)\" = {digest} ] || {{ rm -f \"$part\"; echo 'the content did not arrive whole' >&2; exit 1; }}\n\
+             chown {owner} \"$part\"; chmod {mode:o} \"$part\"; sync \"$part\" 2>/dev/null || sync\nmv -f -- \"$part\" {path}",
             key = self.key(),
         );
-        vec![Piece::Script { script: changing(&self.what(), &body), input }]
+        changing(&self.what(), (&self.probe(), &self.wanted()), &body)
     }
 
     pub(super) fn undo(&self) -> String {
-        let (path, key) = (quote(&self.path), self.key());
-        undoing(
-            &self.what(),
-            &format!(
-                "if [ -e $S/before/{key} ]; then cp -p -- $S/before/{key} {path}.ferry-part && mv -f -- {path}.ferry-part {path}; \
-                 elif [ -e $S/before/{key}.absent ]; then rm -f -- {path}; fi\nrm -f -- $S/before/{key} $S/before/{key}.absent"
-            ),
+        undoing(&self.what(), &Self::back(&self.path))
+    }
+
+    /// What stood there comes back as it was, link or file; what did not goes. So do parts of an upload that was cut off.
+    pub(super) fn back(path: &str) -> String {
+        let (folder, _) = path.rsplit_once('/').unwrap_or_default();
+        let (key, parts) = (key(path), quote(&format!("{folder}/.ferry-part-")));
+        let path = quote(path);
+        format!(
+            "if [ -e $S/before/{key} ] || [ -L $S/before/{key} ]; then rm -f -- {path}.ferry-part; cp -a -- $S/before/{key} {path}.ferry-part && mv -fT -- {path}.ferry-part {path}; \
+             elif [ -e $S/before/{key}.absent ]; then rm -f -- {path}; fi\nrm -f -- {path}.ferry-part {parts}* $S/before/{key} $S/before/{key}.absent"
         )
     }
 }

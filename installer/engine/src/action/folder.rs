@@ -47,19 +47,27 @@ impl Folder {
     pub(super) fn apply(&self) -> String {
         let (path, key) = (quote(&self.path), key(&self.path));
         let body = format!(
-            "[ -d {path} ] || {{ : >$S/before/{key}.absent; mkdir -p -- {path}; }}\nchown {} {path}; chmod {:o} {path}",
+            "if [ ! -d {path} ]; then : >$S/before/{key}.absent; mkdir -p -- {path}; \
+             elif [ ! -e $S/before/{key}.absent ] && [ ! -e $S/before/{key}.folder ]; then stat -c '%a %u:%g' {path}/. >$S/before/{key}.part; mv -f $S/before/{key}.part $S/before/{key}.folder; fi\n\
+             chown {} {path}; chmod {:o} {path}",
             quote(&self.owner),
             self.mode
         );
-        changing(&self.what(), &body)
+        changing(&self.what(), (&self.probe(), &self.wanted()), &body)
     }
 
-    /// Only a folder that ferry made, and only when it is empty.
     pub(super) fn undo(&self) -> String {
-        let (path, key) = (quote(&self.path), key(&self.path));
-        let body = format!(
-            "if [ -e $S/before/{key}.absent ]; then [ ! -d {path} ] || rmdir -- {path} 2>/dev/null || true; rm -f $S/before/{key}.absent; fi"
-        );
-        undoing(&self.what(), &body)
+        undoing(&self.what(), &Self::back(&self.path))
+    }
+
+    /// A folder that ferry made goes when it is empty, unless something is mounted there; one that stood before gets its
+    /// mode and owner back.
+    pub(super) fn back(path: &str) -> String {
+        let (path, key) = (quote(path), key(path));
+        format!(
+            "if [ -e $S/before/{key}.absent ]; then [ ! -d {path} ] || rmdir -- {path} 2>/dev/null || echo note: {path} stays, because it is not empty; \
+             elif [ -e $S/before/{key}.folder ] && [ -d {path} ]; then read -r mode owner <$S/before/{key}.folder; chown \"$owner\" {path}; chmod \"$mode\" {path}; fi\n\
+             rm -f -- $S/before/{key}.absent $S/before/{key}.folder"
+        )
     }
 }

@@ -5,6 +5,7 @@
 //! plan can be shown, approved, and compared with what ran. Every one of them may be cut off at any moment and run
 //! again: that is what each is written for.
 
+mod back;
 mod block;
 mod file;
 mod folder;
@@ -13,10 +14,11 @@ mod run;
 mod script;
 mod unit;
 
+pub use back::{back, record_key, taking_back};
 pub use block::Block;
-pub use file::{Content, File};
+pub use file::{Content, File, REGISTRY_AUTHORITY};
 pub use folder::Folder;
-pub use push::{Push, PushedImage};
+pub use push::{Push, PushedFile, PushedImage};
 pub use run::{Run, Subject};
 pub use script::{LEDGER, STATE_FOLDER};
 pub use unit::Unit;
@@ -89,7 +91,10 @@ impl Action {
             Self::Block(block) => format!("lines in {}", block.path),
             Self::Unit(unit) => format!("unit {}", unit.name),
             Self::Run(run) => run.title.clone(),
-            Self::Push(push) => format!("{} images into the registry", push.images.len()),
+            Self::Push(push) if push.files.is_empty() => format!("{} images into the registry", push.images.len()),
+            Self::Push(push) => {
+                format!("{} images and {} files into the registry", push.images.len(), push.files.len())
+            }
         }
     }
 
@@ -149,6 +154,8 @@ impl Action {
     #[must_use]
     pub fn bytes(&self) -> u64 {
         match self {
+            // What a host fetches from the registry has crossed the operator's link once, with the push.
+            Self::File(File { content: Content::Fetched { .. }, .. }) => 0,
             Self::File(file) => file.content.size(),
             Self::Block(block) => block.text.len() as u64,
             Self::Push(push) => push.bytes,
@@ -162,6 +169,8 @@ impl Action {
         match self {
             Self::Run(run) => run.seconds,
             Self::Unit(_) => 180,
+            // As slow as 500 kB a second.
+            Self::File(file) => 120 + file.content.size() / 500_000,
             _ => 120,
         }
     }

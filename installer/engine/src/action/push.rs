@@ -3,6 +3,8 @@
 use ferry_bundle_format::Digest;
 use serde::{Deserialize, Serialize};
 
+use super::Content;
+
 /// Images for the registry.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Push {
@@ -12,6 +14,9 @@ pub struct Push {
     pub port: u16,
     /// The images.
     pub images: Vec<PushedImage>,
+    /// Files that other hosts fetch from there.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<PushedFile>,
     /// The bytes of all their blobs, each counted once.
     pub bytes: u64,
 }
@@ -27,4 +32,13 @@ pub struct PushedImage {
     pub digest: Digest,
     /// Whether ferry makes it from the probe binary, instead of taking it from the bundle as an image.
     pub made: bool,
+}
+
+/// A file for the registry.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PushedFile {
+    /// What it is called, for people.
+    pub name: String,
+    /// Where its bytes come from.
+    pub content: Content,
 }

@@ -126,8 +126,16 @@ impl Run {
         } else {
             String::new()
         };
+        let record = self.undo.as_ref().map_or_else(String::new, |undo| {
+            let name = key(&self.what());
+            format!(
+                "printf '%s\\n' {} >$S/undo/{name}.part; sync; mv -f $S/undo/{name}.part $S/undo/{name}\n",
+                quote(undo)
+            )
+        });
         // The lock is not for children that go on living, such as a unit's shim.
-        changing(&self.what(), &format!("( exec 9>&-\n{}\n)\n{stamp}", self.command))
+        let body = format!("{record}( exec 9>&-\n{}\n)\n{stamp}", self.command);
+        changing(&self.what(), (&self.probe(), YES), &body)
     }
 
     pub(super) fn undo(&self) -> Option<String> {

@@ -48,14 +48,24 @@ impl Unit {
             String::new()
         };
         let body = format!(
-            "systemctl daemon-reload\nsystemctl enable -q {name}\n{start}printf '%s' {} >$S/stamps/{key}.part; sync; mv -f $S/stamps/{key}.part $S/stamps/{key}",
+            "systemctl daemon-reload\n[ -e $S/before/unit-{key} ] || {{ printf '%s %s\\n' \"$(systemctl is-enabled {name} 2>/dev/null || :)\" \"$(systemctl is-active {name} 2>/dev/null || :)\" >$S/before/unit-{key}.part; mv -f $S/before/unit-{key}.part $S/before/unit-{key}; }}\nsystemctl enable -q {name}\n{start}printf '%s' {} >$S/stamps/{key}.part; sync; mv -f $S/stamps/{key}.part $S/stamps/{key}",
             quote(&self.inputs)
         );
-        changing(&self.what(), &body)
+        changing(&self.what(), (&self.probe(), &self.wanted()), &body)
     }
 
     pub(super) fn undo(&self) -> String {
-        let (name, key) = (quote(&self.name), key(&format!("unit:{}", self.name)));
-        undoing(&self.what(), &format!("systemctl disable -q --now {name} 2>/dev/null || :\nrm -f $S/stamps/{key}"))
+        undoing(&self.what(), &Self::back(&self.name))
+    }
+
+    /// A unit that ran before runs on, with its files of before: it is noted for a restart when they are back.
+    pub(super) fn back(name: &str) -> String {
+        let (key, name) = (key(&format!("unit:{name}")), quote(name));
+        format!(
+            "was=$(cat $S/before/unit-{key} 2>/dev/null || :)\n\
+             case $was in enabled*) ;; *) systemctl disable -q {name} 2>/dev/null || : ;; esac\n\
+             case $was in *' active') grep -qxF -e {name} $S/restart 2>/dev/null || echo {name} >>$S/restart ;; *) systemctl stop {name} 2>/dev/null || : ;; esac\n\
+             rm -f $S/stamps/{key}"
+        )
     }
 }

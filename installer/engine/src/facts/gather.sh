@@ -90,7 +90,7 @@ for pair in overlay:OVERLAY_FS br_netfilter:BRIDGE_NETFILTER nf_conntrack:NF_CON
     ip_tables) [ -e /proc/net/ip_tables_names ] && state=builtin;;
     esac; fi
   echo "$m=$state"; done | p
-section binaries; for b in ip iptables ip6tables nft mount umount nsenter conntrack socat ethtool ebtables tc touch modprobe sysctl sha256sum flock systemctl systemd-run \
+section binaries; for b in ip iptables ip6tables nft mount umount nsenter conntrack curl socat ethtool ebtables tc touch modprobe sysctl sha256sum flock systemctl systemd-run \
   tar gzip ipset ipvsadm mountpoint findmnt losetup cp mv ln stat sync crictl containerd runc dockerd podman kubelet kubeadm kubectl etcd getenforce restorecon semanage firewall-cmd ufw \
   apparmor_parser chronyc timedatectl rpm dpkg-query apt-get dnf yum iscsiadm multipath mount.nfs lvm sftp-server; do
   w=$(command -v "$b" 2>/dev/null) && echo "$b=$w"; done | p
@@ -103,7 +103,7 @@ section ss; { have ss && ss -Hlntup; } 2>/dev/null | head -n 500 | p
 section services; { have systemctl && limit 2 systemctl list-units --type=service --state=running,activating,reloading --no-legend --plain --no-pager; } 2>/dev/null | sed 's/[[:space:]].*//' | p
 section units; { have systemctl && limit 2 systemctl list-unit-files --no-legend --no-pager kubelet.service containerd.service docker.service crio.service etcd.service 'k3s*.service' 'rke2*.service' 'k0s*.service' haproxy.service keepalived.service unattended-upgrades.service apt-daily-upgrade.timer dnf-automatic.timer; } 2>/dev/null | p
 section processes; cat /proc/[0-9]*/comm 2>/dev/null | sort -u | p
-section firewall; { have firewall-cmd && { echo "firewalld=$(limit 2 firewall-cmd --state 2>&1 | head -n 1)"; echo "zone=$(limit 2 firewall-cmd --get-default-zone 2>/dev/null)"; limit 2 firewall-cmd --get-active-zones 2>/dev/null | sed 's/^/zones=/'; }
+section firewall; { have firewall-cmd && { echo "firewalld=$(limit 5 firewall-cmd --state 2>&1 | head -n 1)"; echo "version=$(limit 5 firewall-cmd --version 2>/dev/null)"; echo "zone=$(limit 5 firewall-cmd --get-default-zone 2>/dev/null)"; limit 2 firewall-cmd --get-active-zones 2>/dev/null | sed 's/^/zones=/'; }
   have ufw && echo "ufw=$(limit 1 ufw status 2>/dev/null | head -n 1)"
   if have nft; then limit 1 nft list chains 2>/dev/null | grep -E 'table|policy' | head -n 100 | sed 's/^/nft=/'
   elif [ -s /proc/net/ip_tables_names ] && have iptables; then limit 1 iptables -w 1 -S 2>/dev/null | grep '^-P' | sed 's/^/iptables=/'; fi; } | p

@@ -102,6 +102,8 @@ pub struct Socket {
 pub struct Firewall {
     /// Whether firewalld runs.
     pub firewalld: bool,
+    /// Its version, such as `1.3.3`; empty where it does not run.
+    pub version: String,
     /// Its default zone.
     pub zone: String,
     /// Whether ufw is active.

@@ -102,7 +102,10 @@ fn firewall(frame: &Frame<'_>) -> Firewall {
         }
     }
     Firewall {
-        firewalld: frame.value("firewall", "firewalld") == "running",
+        // A busy host may not answer for its firewall in time; that it runs, systemd says, too.
+        firewalld: frame.value("firewall", "firewalld") == "running"
+            || frame.lines("services").contains(&"firewalld.service"),
+        version: frame.value("firewall", "version").to_owned(),
         zone: frame.value("firewall", "zone").to_owned(),
         ufw: frame.value("firewall", "ufw") == "Status: active",
         dropping,

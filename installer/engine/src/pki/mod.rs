@@ -26,6 +26,9 @@ pub const PUSH_USER: &str = "ferry-push";
 /// The vault's entry with the reader's login, as HTTP's basic authentication sends it.
 pub const PULL_LOGIN: &str = "registry/pull.login";
 
+/// The vault's entry with the reader's login, as curl reads it from a configuration.
+pub const PULL_CONFIG: &str = "registry/pull.curl";
+
 /// Makes what the site needs and the vault does not hold yet, and saves the vault if anything was made.
 pub fn prepare(site: &Site, vault: &mut Vault, now: Timestamp) -> Result<(), VaultError> {
     let days = site.kubernetes.certificate_days;
@@ -99,6 +102,10 @@ fn passwords(vault: &mut Vault) -> Result<bool, VaultError> {
     if let (false, Some(password)) = (vault.holds(PULL_LOGIN), vault.get("registry/pull.password")) {
         let pair = format!("{PULL_USER}:{}", password.expose());
         vault.put(PULL_LOGIN, base64::engine::general_purpose::STANDARD.encode(pair));
+        made = true;
+    }
+    if let (false, Some(password)) = (vault.holds(PULL_CONFIG), vault.get("registry/pull.password")) {
+        vault.put(PULL_CONFIG, format!("user = \"{PULL_USER}:{}\"\n", password.expose()));
         made = true;
     }
     Ok(made)

@@ -117,6 +117,7 @@ fn detail(action: &Action) -> String {
                 Content::Text(_) => String::new(),
                 Content::Vault { .. } => ", «secret»".into(),
                 Content::Blob { digest, .. } => format!(", bundle {}", digest.short()),
+                Content::Fetched { digest, .. } => format!(", {} from the registry", digest.short()),
                 Content::Member { member, archive, .. } => format!(", {member} of bundle {}", archive.short()),
             };
             format!(" ({:o} {}, {} bytes{from})", file.mode, file.owner, file.content.size())
@@ -137,7 +138,8 @@ fn content(planned: &Planned) -> String {
         Action::Block(block) => diff::lines("", &block.text),
         Action::Push(push) => {
             let line = |image: &crate::action::PushedImage| format!("+ {}@{}\n", image.repository, image.digest);
-            push.images.iter().map(line).collect()
+            let file = |file: &crate::action::PushedFile| format!("+ {} {}\n", file.name, file.content.digest());
+            push.images.iter().map(line).chain(push.files.iter().map(file)).collect()
         }
         _ => String::new(),
     }

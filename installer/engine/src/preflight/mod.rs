@@ -32,7 +32,7 @@ mod ssh;
 mod sysctls;
 mod table;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod time;
 
 pub use check::{Check, Limit, Needs, Scope, Severity};

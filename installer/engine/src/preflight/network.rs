@@ -1,13 +1,15 @@
 //! The hosts' network: routes, addresses, MTUs, and whether hosts reach each other on the ports that matter.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use super::check::{Between, OnHost, Run, Seen, Whole};
 use super::listening::name;
 use super::{Check, Severity, dials};
-use crate::facts::{Facts, Interface};
+use crate::facts::{Facts, Interface, Route};
 use crate::site::Cidr;
 use crate::site::file::{Encapsulation, EndpointKind, NetworkKind};
+use crate::step::knows_policies;
 
 /// Calico finds no address and kube-proxy no way to Services without one.
 pub(super) const DEFAULT_ROUTE: Check = Check {
@@ -38,11 +40,15 @@ pub(super) const RANGES: Check = Check {
     limit: None,
     fix: "choose other ranges: kubernetes.podCIDR, kubernetes.serviceCIDR",
     run: Run::Host(|on| {
-        let own = |device: Option<&str>| device.is_none_or(is_pod_link);
+        // A pod network's routes lead to its own links, or to another host of the site.
+        let hosts: Vec<IpAddr> = on.site().hosts.iter().map(|host| host.internal).collect();
+        let own = |route: &Route| {
+            route.device.as_deref().is_none_or(is_pod_link) || route.via.is_some_and(|via| hosts.contains(&via))
+        };
         let mut found = Vec::new();
         for (what, range) in on.site().ranges() {
             for route in on.facts.network.routes.iter().filter(|route| route.to.prefix() > 0) {
-                let ours = on.is_ours() && own(route.device.as_deref());
+                let ours = on.is_ours() && own(route);
                 if route.to.overlaps(&range) && !ours {
                     let device = route.device.as_deref().map_or_else(String::new, |device| format!(" dev {device}"));
                     found.push(format!("{what} {range} and the route {}{device}", route.to));
@@ -269,6 +275,12 @@ pub(super) const PAYLOAD: Check = Check {
     run: Run::Pair(|between| judge_dials(between, true)),
 };
 
+/// Whether the other host's firewalld will be given rules.
+fn opened_by_plan(between: &Between<'_>) -> bool {
+    let firewall = between.whole.facts.get(&between.to.name).map(|facts| &facts.firewall);
+    firewall.is_some_and(|firewall| firewall.firewalld && knows_policies(&firewall.version))
+}
+
 fn judge_dials(between: &Between<'_>, big: bool) -> Seen {
     let measurements = between.whole.measurements;
     let required = dials(between.whole.site);
@@ -295,6 +307,10 @@ fn judge_dials(between: &Between<'_>, big: bool) -> Seen {
             Seen::skipped(format!("not measured: {why}"))
         }
         (reached, []) => Seen::good(format!("{reached} ports")),
+        (_, failed) if opened_by_plan(between) => Seen::planned(
+            failed.join("; "),
+            format!("opens them in {to}'s firewalld; if they stay shut, something in between filters, too"),
+        ),
         (_, failed) => Seen::bad(failed.join("; ")),
     }
 }

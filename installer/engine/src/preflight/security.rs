@@ -2,6 +2,7 @@
 
 use super::check::{Run, Seen};
 use super::{Check, Severity, listens};
+use crate::step::knows_policies;
 
 /// Without the policy for containers an enforcing SELinux stops every one of them.
 pub(super) const SELINUX: Check = Check {
@@ -18,7 +19,7 @@ pub(super) const SELINUX: Check = Check {
     }),
 };
 
-/// firewalld stays on, and lets the site's own addresses through: by the operator's hand, until the plan does it.
+/// firewalld stays on, and lets through what the roles listen on: the plan writes policies, which firewalld knows since 0.9.
 pub(super) const FIREWALLD: Check = Check {
     id: "security.firewalld",
     title: "firewalld lets the site's hosts and pods through",
@@ -30,11 +31,24 @@ pub(super) const FIREWALLD: Check = Check {
             return Seen::good("it does not run");
         }
         let zone = &on.facts.firewall.zone;
+        let version = &on.facts.firewall.version;
+        if knows_policies(version) {
+            return Seen::planned(
+                format!("version {version} runs, default zone {zone}"),
+                "adds two policies of its own for the ports of this host's roles and for pods, and reloads it; zones stay as they are",
+            );
+        }
+        if version.is_empty() {
+            return Seen::bad_fixed_by(
+                "it runs, and did not say its version in time",
+                "try again when the host is less busy",
+            );
+        }
         let hosts = on.site().hosts.iter().map(|host| host.internal.to_string());
         let ranges = on.site().ranges().map(|(_, range)| range.to_string());
         let sources: String = hosts.chain(ranges).map(|source| format!(" --add-source={source}")).collect();
         Seen::bad_fixed_by(
-            format!("it runs, default zone {zone}"),
+            format!("version {version} runs, default zone {zone}: too old for policies"),
             format!(
                 "leave it on and let the site through: firewall-cmd --permanent --zone=trusted{sources} && firewall-cmd --reload; then waive this check"
             ),

@@ -12,11 +12,11 @@ pub(super) const AVAILABILITY: Check = Check {
     title: "the number of control-plane and etcd hosts survives the loss of one, or does not pretend to",
     severity: Severity::Warn,
     limit: None,
-    fix: "use one or three hosts for control-plane and etcd, not two",
+    fix: "use one, three or five hosts for etcd, and one or at least three for the control plane: two or four survive no more",
     run: Run::Site(|whole| {
         let (masters, members) = (whole.site.with(Role::ControlPlane).count(), whole.site.with(Role::Etcd).count());
         let evidence = format!("{masters} control-plane, {members} etcd");
-        Seen::judge(masters != 2 && (masters < 3 || members >= 3), evidence)
+        Seen::judge(masters != 2 && members % 2 == 1 && (masters < 3 || members >= 3), evidence)
     }),
 };
 

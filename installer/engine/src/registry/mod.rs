@@ -2,8 +2,10 @@
 //! port that accepts it listens on that host's loopback only.
 
 mod client;
+mod files;
 mod image;
 mod push;
 
+pub use files::{FILES_REPOSITORY, url as file_url};
 pub use image::{PROBE_REPOSITORY, ProbeImage};
 pub use push::{look, push};

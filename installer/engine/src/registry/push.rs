@@ -1,4 +1,4 @@
-//! Looks which images a registry holds, and sends the rest, each blob once.
+//! Looks which images and files a registry holds, and sends the rest, each blob once.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,8 +8,9 @@ use ferry_bundle_format::lock::{LockedImage, Pin};
 use ferry_bundle_format::oci::MAX_DOCUMENT;
 
 use super::client::{Access, Client};
+use super::files;
 use super::image::{MANIFEST, ProbeImage};
-use crate::action::{Push, PushedImage, State};
+use crate::action::{Push, PushedFile, PushedImage, State};
 use crate::event::Event;
 use crate::host::{Bytes, FileRange, Host, HostError, HostErrorKind, Source};
 use crate::pki::PUSH_USER;
@@ -33,7 +34,9 @@ fn access(host: &dyn Host, push: &Push, workshop: &Workshop) -> Result<Access, H
 /// Whether the registry holds all images of `push` under their names.
 pub async fn look(host: &dyn Host, push: &Push, workshop: &Workshop) -> Result<State, HostError> {
     let satisfied = match Client::connect(host, &access(host, push, workshop)?).await? {
-        Some(mut client) => missing(&mut client, push).await?.is_empty(),
+        Some(mut client) => {
+            missing(&mut client, push).await?.is_empty() && files_missing(&mut client, push).await?.is_none()
+        }
         None => false,
     };
     Ok(State { satisfied, seen: if satisfied { "yes" } else { "no" }.into() })
@@ -55,6 +58,17 @@ async fn missing<'a>(client: &mut Client, push: &'a Push) -> Result<Vec<&'a Push
     Ok(missing)
 }
 
+/// The manifest of the files, if the registry does not hold it.
+async fn files_missing(client: &mut Client, push: &Push) -> Result<Option<Vec<u8>>, HostError> {
+    if push.files.is_empty() {
+        return Ok(None);
+    }
+    let manifest = files::manifest(&push.files);
+    let digest = Digest::of(&manifest).to_string();
+    let held = client.manifest(files::FILES_REPOSITORY, &digest).await?;
+    Ok((held.as_deref() != Some(digest.as_str())).then_some(manifest))
+}
+
 /// Sends what the registry does not hold. Cut off, a rerun sends what is still missing.
 pub async fn push(host: &dyn Host, push: &Push, workshop: &Workshop) -> Result<(), HostError> {
     let access = access(host, push, workshop)?;
@@ -63,6 +77,9 @@ pub async fn push(host: &dyn Host, push: &Push, workshop: &Workshop) -> Result<(
     let mut sender = Sender { client, host: host.name(), workshop, sent: BTreeMap::new() };
     for image in missing(&mut sender.client, push).await? {
         sender.image(image).await?;
+    }
+    if let Some(manifest) = files_missing(&mut sender.client, push).await? {
+        sender.files(&push.files, manifest).await?;
     }
     Ok(())
 }
@@ -110,6 +127,23 @@ impl Sender<'_> {
         let carried = locked.carried();
         documents.retain(|(digest, ..)| *digest != carried.digest);
         Ok((documents, (carried.media_type.clone(), self.document(carried)?)))
+    }
+
+    /// Sends files, and last of all what holds them together.
+    async fn files(&mut self, files: &[PushedFile], manifest: Vec<u8>) -> Result<(), HostError> {
+        let repository = files::FILES_REPOSITORY;
+        let empty = Bytes(Arc::new(files::EMPTY.to_vec()));
+        self.blob(repository, &Digest::of(files::EMPTY), Arc::new(empty)).await?;
+        for file in files {
+            let source = self.workshop.supply.source(&file.content).map_err(|error| self.broken(&error))?;
+            let gone = || SupplyError::Missing { what: file.name.clone(), arch: ferry_bundle_format::Arch::Amd64 };
+            let source = source.ok_or_else(|| self.broken(&gone()))?;
+            self.blob(repository, &file.content.digest(), source).await?;
+        }
+        let digest = Digest::of(&manifest);
+        // A tag of its own: a later bundle's files do not take this one's place.
+        let tag = format!("set-{}", &digest.hex()[..16]);
+        self.client.put(repository, &tag, MANIFEST, manifest).await
     }
 
     async fn made(&mut self, image: &PushedImage) -> Result<(Documents, Top), HostError> {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use super::context::{Context, StepBuildError, program};
+use super::context::{Context, StepBuildError};
 use crate::action::{Action, Block, File, Folder, Run, Subject};
 use crate::facts::Facts;
 use crate::host::quote;
@@ -25,8 +25,10 @@ const MODULES: [&str; 3] = ["overlay", "br_netfilter", "nf_conntrack"];
 pub(super) fn steps(context: &Context<'_>, host: &Host) -> Result<Vec<Step>, StepBuildError> {
     let arch = context.arch(host)?;
     let mut place = vec![Action::Folder(Folder::new(FILES, 0o755)), Action::Folder(Folder::new(PROGRAMS, 0o755))];
-    let probe = context.supply.file("ferry-probe", arch)?;
-    place.push(program(&format!("{PROGRAMS}/ferry-probe"), Supply::content(probe)));
+    // Small, and needed before the registry is up: it is sent to each host.
+    let content = Supply::content(context.supply.file("ferry-probe", arch)?);
+    let (path, owner) = (format!("{PROGRAMS}/ferry-probe"), "root:root".into());
+    place.push(Action::File(File { path, mode: 0o755, owner, content }));
     let authority = context.public("registry/ca.crt")?;
     place.push(Action::File(File::text(format!("{FILES}/registry-ca.crt"), authority)));
     let mut steps = vec![
@@ -56,10 +58,11 @@ fn network_manager(facts: &Facts) -> Vec<Action> {
     let folder = "/etc/NetworkManager/conf.d";
     let reload =
         Run::unless("NetworkManager has read it", Subject::Other, "true", "systemctl reload NetworkManager.service");
+    let forget = format!("rm -f {folder}/90-ferry.conf; systemctl reload NetworkManager.service || :");
     vec![
         Action::Folder(Folder::new(folder, 0o755)),
         Action::File(File::text(format!("{folder}/90-ferry.conf"), text)),
-        Action::Run(reload.stamped()),
+        Action::Run(reload.stamped().undone_by(forget)),
     ]
 }
 
@@ -74,18 +77,23 @@ fn names(site: &Site, host: &Host) -> Vec<Action> {
         format!("host name {}", host.name),
         Subject::Other,
         format!("[ \"$(uname -n)\" = {name} ] && [ \"$(cat /etc/hostname)\" = {name} ]"),
+        // Noted first: what the kernel calls the host need not be what the file says.
         format!(
-            "echo {name} >/etc/hostname.ferry-part; sync; mv -f /etc/hostname.ferry-part /etc/hostname; hostname {name}"
+            "B=/var/lib/ferry/before; [ -e $B/hostname ] || {{ uname -n >$B/name; cp -a /etc/hostname $B/hostname; }}\n\
+             echo {name} >/etc/hostname.ferry-part; sync; mv -f /etc/hostname.ferry-part /etc/hostname; hostname {name}"
         ),
-    );
-    let text =
-        hosts_lines(site).into_iter().map(|(address, names)| format!("{address} {}\n", names.join(" "))).collect();
+    )
+    .undone_by("B=/var/lib/ferry/before; [ ! -e $B/hostname ] || { cp -a $B/hostname /etc/hostname.ferry-part; mv -f /etc/hostname.ferry-part /etc/hostname; hostname \"$(cat $B/name)\"; }");
+    let text = hosts_lines(site, host)
+        .into_iter()
+        .map(|(address, names)| format!("{address} {}\n", names.join(" ")))
+        .collect();
     let block = Block { path: "/etc/hosts".into(), name: site.cluster.clone(), text };
     vec![Action::Run(hostname), Action::Block(block)]
 }
 
-/// Address → names, in order of the addresses.
-fn hosts_lines(site: &Site) -> BTreeMap<IpAddr, Vec<String>> {
+/// Address → names as `host` has them, in order of the addresses.
+fn hosts_lines(site: &Site, host: &Host) -> BTreeMap<IpAddr, Vec<String>> {
     let mut lines: BTreeMap<IpAddr, Vec<String>> = BTreeMap::new();
     for host in &site.hosts {
         lines.entry(host.internal).or_default().push(host.name.clone());
@@ -95,7 +103,8 @@ fn hosts_lines(site: &Site) -> BTreeMap<IpAddr, Vec<String>> {
     }
     let api = match site.endpoint.kind {
         EndpointKind::Direct => site.with(Role::ControlPlane).next().map(|host| host.internal),
-        EndpointKind::Local => Some(IpAddr::from([127, 0, 0, 1])),
+        // The balancer runs where a kubelet does.
+        EndpointKind::Local => host.is_node().then(|| IpAddr::from([127, 0, 0, 1])),
         EndpointKind::Vip | EndpointKind::External => site.endpoint.address.as_ref().and_then(|text| text.parse().ok()),
     };
     if let Some(address) = api {
@@ -121,6 +130,7 @@ fn kernel(site: &Site) -> Vec<Action> {
         )));
     }
     let wanted = wanted_sysctls(site);
+    actions.push(super::before::note(site));
     // A kernel without an optional setting is left without it: the leading `-` says so to systemd-sysctl.
     let line = |one: &Sysctl| format!("{}{} = {}\n", if one.optional { "-" } else { "" }, one.name, one.want.value());
     let text: String = wanted.iter().map(line).collect();

@@ -1,10 +1,11 @@
 //! What steps are built from.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use ferry_bundle_format::{Arch, Digest};
 
-use crate::action::{Action, Content, File, Unit};
+use crate::action::{Action, Content, File, PushedFile, Unit};
 use crate::facts::{CgroupVersion, Facts};
 use crate::registry::ProbeImage;
 use crate::site::file::Role;
@@ -24,7 +25,14 @@ pub struct Context<'a> {
     pub vault: &'a mut Vault,
     /// The probe's image for each architecture.
     pub probe_images: &'a BTreeMap<Arch, ProbeImage>,
+    /// The files that hosts fetch from the registry, gathered while steps are built.
+    fetched: RefCell<BTreeMap<Digest, PushedFile>>,
+    /// Each node's place among the shares of the pod addresses.
+    pub(super) places: BTreeMap<String, u32>,
 }
+
+/// Files below this size, in bytes, are sent to each host: asking the registry costs as much.
+const SMALL: u64 = 64 << 10;
 
 /// Why no plan can be built.
 #[derive(Debug, thiserror::Error)]
@@ -51,7 +59,50 @@ pub enum StepBuildError {
     Unsupported(String),
 }
 
+impl<'a> Context<'a> {
+    /// What steps of a site are built from.
+    pub fn new(
+        site: &'a Site,
+        facts: &'a BTreeMap<String, Facts>,
+        supply: &'a Supply,
+        vault: &'a mut Vault,
+        probe_images: &'a BTreeMap<Arch, ProbeImage>,
+    ) -> Self {
+        Self { site, facts, supply, vault, probe_images, fetched: RefCell::default(), places: BTreeMap::new() }
+    }
+}
+
 impl Context<'_> {
+    /// Whether anything is known of a host: the steps of one that can't be reached are owed.
+    pub(super) fn is_reached(&self, host: &Host) -> bool {
+        self.facts.contains_key(&host.name)
+    }
+
+    /// The hosts on which a kubelet runs and of which something is known.
+    pub(super) fn nodes(&self) -> impl Iterator<Item = &Host> {
+        self.site.hosts.iter().filter(|host| host.is_node() && self.is_reached(host))
+    }
+
+    /// An executable of the bundle on a host. What is large crosses the operator's link once, to the registry's host; every
+    /// other takes it from there, if it can.
+    pub(super) fn program(&self, host: &Host, path: &str, content: Content) -> Result<Action, StepBuildError> {
+        let fetches = !host.is(Role::Registry) && content.size() >= SMALL && self.facts_of(host)?.has("curl");
+        let content = if fetches {
+            let (digest, size) = (content.digest(), content.size());
+            let name = path.rsplit('/').next().unwrap_or(path).to_owned();
+            self.fetched.borrow_mut().entry(digest).or_insert(PushedFile { name, content });
+            Content::Fetched { url: crate::registry::file_url(&self.site.registry, &digest), digest, size }
+        } else {
+            content
+        };
+        Ok(Action::File(File { path: path.to_owned(), mode: 0o755, owner: "root:root".into(), content }))
+    }
+
+    /// The files that hosts fetch from the registry, once all their steps have been built.
+    pub(super) fn fetched(&self) -> Vec<PushedFile> {
+        self.fetched.borrow().values().cloned().collect()
+    }
+
     /// What is known of a host.
     pub(super) fn facts_of(&self, host: &Host) -> Result<&Facts, StepBuildError> {
         self.facts.get(&host.name).ok_or_else(|| StepBuildError::Facts(host.name.clone()))
@@ -131,14 +182,13 @@ impl Context<'_> {
         Ok(!self.facts_of(host)?.usable_nameservers().is_empty())
     }
 
-    /// The addresses of all members of etcd as the API server should call them: its own member where each control-plane
-    /// host has one (a failing member then takes only its own API server along), else all.
-    pub(super) fn etcd_endpoints(&self) -> Vec<String> {
-        let site = self.site;
-        if site.with(Role::ControlPlane).all(|host| host.is(Role::Etcd)) {
+    /// The addresses of etcd as the API server of a host should call it: its own member where it has one (a failing member
+    /// then takes only its own API server along, and others may come and go), else all.
+    pub(super) fn etcd_endpoints(&self, host: &Host) -> Vec<String> {
+        if host.is(Role::Etcd) {
             return vec!["https://127.0.0.1:2379".into()];
         }
-        site.with(Role::Etcd).map(|host| format!("https://{}", authority(host, 2379))).collect()
+        self.site.with(Role::Etcd).map(|host| format!("https://{}", authority(host, 2379))).collect()
     }
 }
 
@@ -158,9 +208,4 @@ pub(super) fn unit(name: &str, running: bool, reads: &[Action]) -> Action {
         .collect();
     let inputs = Digest::of(texts.join("\n").as_bytes()).hex()[..16].to_owned();
     Action::Unit(Unit { name: name.to_owned(), inputs, running })
-}
-
-/// An executable of the bundle.
-pub(super) fn program(path: &str, content: Content) -> Action {
-    Action::File(File { path: path.to_owned(), mode: 0o755, owner: "root:root".into(), content })
 }

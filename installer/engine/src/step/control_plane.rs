@@ -1,18 +1,22 @@
-//! The first control-plane host, phase by phase of kubeadm: each phase can be repeated, so a run that was cut off goes on at
-//! the phase where it stopped. kubeadm's own preflight runs, and none of its errors is ignored.
+//! A control-plane host, phase by phase of kubeadm: each phase can be repeated, so a run that was cut off goes on at the phase
+//! where it stopped. kubeadm's own preflight runs, and none of its errors is ignored.
+//!
+//! Every control-plane host is made in the same way, with authorities that were placed beforehand: none discovers anything or
+//! copies from another, so none depends on which was the first, and a host that was the first can be removed like any other.
+//! What belongs to the cluster and not to a host is done by the first of the site file that can be reached.
 
 use ferry_bundle_format::Digest;
 
 use super::base::FILES;
-use super::context::{Context, StepBuildError};
-use super::kubeadm::{self, endpoint, schedulable};
-use crate::action::{Action, Folder, Run, Subject};
+use super::context::{Context, StepBuildError, authority};
+use super::kubeadm::{self, PATCHES, endpoint, schedulable};
+use crate::action::{Action, File, Folder, Run, Subject};
 use crate::host::quote;
 use crate::plan::Step;
 use crate::site::Host;
 
 /// kubectl as administrator, on a control-plane host.
-pub(super) const KUBECTL: &str = "/usr/local/bin/kubectl --kubeconfig=/etc/kubernetes/admin.conf --request-timeout=20s";
+pub(crate) const KUBECTL: &str = "/usr/local/bin/kubectl --kubeconfig=/etc/kubernetes/admin.conf --request-timeout=20s";
 /// Where kubeadm's configuration lies.
 const CONFIG: &str = "/etc/ferry/kubeadm.yaml";
 
@@ -29,12 +33,8 @@ const KEYS: [(&str, u32); 9] = [
     ("pki/apiserver-etcd-client.key", 0o600),
 ];
 
-/// The steps that begin the cluster on `host`.
-pub(super) fn steps(context: &mut Context<'_>, host: &Host) -> Result<Vec<Step>, StepBuildError> {
-    if kubeadm::needs_balancer(context.site) {
-        let text = "endpoint kinds other than direct are not built by this version; use one control-plane host";
-        return Err(StepBuildError::Unsupported(text.into()));
-    }
+/// The steps that make `host` a control plane; `leads` if it is the one that does what belongs to the cluster.
+pub(super) fn steps(context: &mut Context<'_>, host: &Host, leads: bool) -> Result<Vec<Step>, StepBuildError> {
     let mut keys: Vec<Action> = ["/etc/kubernetes", "/etc/kubernetes/pki", "/etc/kubernetes/pki/etcd"]
         .map(|path| Action::Folder(Folder::new(path, 0o755)))
         .into();
@@ -44,10 +44,18 @@ pub(super) fn steps(context: &mut Context<'_>, host: &Host) -> Result<Vec<Step>,
     let text = kubeadm::init(context, host)?;
     let config = Digest::of(text.as_bytes()).hex()[..12].to_owned();
     keys.push(Action::File(context.rendered_file(host, CONFIG, text, 0o600)?));
+    keys.extend(patches(context, host)?);
+    let phases = phases(context, host, &config, leads);
     Ok(vec![
         Step::new("control-plane.keys", &host.name, "authorities and configuration", keys),
-        Step::new("control-plane.init", &host.name, "kubeadm init, phase by phase", phases(context, host, &config)),
+        Step::new("control-plane.init", &host.name, "kubeadm init, phase by phase", phases),
     ])
+}
+
+/// What a host's kubelet needs beside the settings of all.
+pub(super) fn patches(context: &Context<'_>, host: &Host) -> Result<[Action; 2], StepBuildError> {
+    let file = File::text(format!("{PATCHES}/kubeletconfiguration+merge.yaml"), kubeadm::patch(context, host)?);
+    Ok([Action::Folder(Folder::new(PATCHES, 0o755)), Action::File(file)])
 }
 
 fn phase(name: &str, config: &str, question: &str) -> Run {
@@ -55,7 +63,7 @@ fn phase(name: &str, config: &str, question: &str) -> Run {
     Run::unless(format!("kubeadm phase {name}"), Subject::Kubeadm, question, command).within(300)
 }
 
-fn phases(context: &Context<'_>, host: &Host, config: &str) -> Vec<Action> {
+fn phases(context: &Context<'_>, host: &Host, config: &str, leads: bool) -> Vec<Action> {
     let manifests = "/etc/kubernetes/manifests";
     let pki = "/etc/kubernetes/pki";
     let node = quote(&host.name);
@@ -100,45 +108,61 @@ fn phases(context: &Context<'_>, host: &Host, config: &str) -> Vec<Action> {
         phase("kubelet-start", config, "systemctl is-active -q kubelet && [ -s /var/lib/kubelet/config.yaml ]")
             .stamped(),
     );
-    runs.push(
-        Run::unless(
-            "the API server answers",
-            Subject::Wait,
-            format!("{KUBECTL} get --raw /readyz"),
-            format!("for i in $(seq 240); do {KUBECTL} get --raw /readyz >/dev/null 2>&1 && exit 0; sleep 1; done\njournalctl -u kubelet -n 30 --no-pager -o cat >&2; exit 1"),
-        )
-        .within(300),
-    );
-    runs.push(
-        phase(
-            "upload-config all",
-            config,
-            &format!("{KUBECTL} -n kube-system get configmap kubeadm-config kubelet-config"),
-        )
-        .stamped(),
-    );
+    // This host's own server, and then the way that every client takes.
+    for (title, server) in [
+        ("the API server answers", format!(" --server=https://{}", authority(host, 6443))),
+        ("the API answers at its endpoint", String::new()),
+    ] {
+        let ready = format!("{KUBECTL}{server} get --raw /readyz");
+        runs.push(
+            Run::unless(
+                title,
+                Subject::Wait,
+                ready.clone(),
+                format!("for i in $(seq 240); do {ready} >/dev/null 2>&1 && exit 0; sleep 1; done\njournalctl -u kubelet -n 30 --no-pager -o cat >&2; exit 1"),
+            )
+            .within(300),
+        );
+    }
+    if leads {
+        let question = format!("{KUBECTL} -n kube-system get configmap kubeadm-config");
+        runs.push(phase("upload-config kubeadm", config, &question).stamped());
+    }
+    // Beside the settings, it notes the host's container runtime at its node; from 1.34 on the host keeps that itself.
+    let notes = context.minor().is_ok_and(|minor| minor < 34);
+    if leads || notes {
+        let mut question = format!("{KUBECTL} -n kube-system get configmap kubelet-config");
+        if notes {
+            question.push_str(&format!(
+                " && {KUBECTL} get node {node} -o jsonpath='{{.metadata.annotations.kubeadm\\.alpha\\.kubernetes\\.io/cri-socket}}' | grep ."
+            ));
+        }
+        runs.push(phase("upload-config kubelet", config, &question).stamped().retried(5));
+    }
     let label = "node-role.kubernetes.io/control-plane";
     runs.push(
         phase("mark-control-plane", config, &format!("{KUBECTL} get nodes -l {label} -o name | grep -x node/{node}"))
             .retried(5),
     );
-    runs.push(
-        phase("bootstrap-token", config, &format!("{KUBECTL} -n kube-public get configmap cluster-info")).stamped(),
-    );
+    if leads {
+        let question = format!("{KUBECTL} -n kube-public get configmap cluster-info");
+        runs.push(phase("bootstrap-token", config, &question).stamped());
+    }
     runs.push(
         phase("kubelet-finalize all", config, "grep -q kubelet-client-current.pem /etc/kubernetes/kubelet.conf")
             .stamped(),
     );
-    runs.push(
-        phase("addon kube-proxy", config, &format!("{KUBECTL} -n kube-system get daemonset kube-proxy")).stamped(),
-    );
+    if leads {
+        let question = format!("{KUBECTL} -n kube-system get daemonset kube-proxy");
+        runs.push(phase("addon kube-proxy", config, &question).stamped());
+    }
     runs.into_iter().map(Action::Run).collect()
 }
 
-/// CoreDNS from kubeadm, after its configuration has been placed; labels and taints; then everything ready.
+/// Labels and taints; then everything ready.
 pub(super) fn finish(context: &Context<'_>, host: &Host) -> Step {
     let mut actions = Vec::new();
-    for node in context.site.hosts.iter().filter(|host| host.is_node()) {
+    for node in context.nodes() {
         let name = quote(&node.name);
         for (key, value) in &node.labels {
             let pair = quote(&format!("{key}={value}"));
@@ -171,7 +195,7 @@ pub(super) fn finish(context: &Context<'_>, host: &Host) -> Step {
         ));
     }
     // Pods need a node without the control plane's taint, or one that is schedulable all the same.
-    let any = context.site.hosts.iter().any(|host| host.is_node() && schedulable(context.site, host));
+    let any = context.nodes().any(|host| schedulable(context.site, host));
     if any {
         for what in ["daemonset/kube-proxy", "deployment/coredns"] {
             let status = format!("{KUBECTL} -n kube-system rollout status {what} --timeout");

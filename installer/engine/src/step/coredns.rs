@@ -33,6 +33,17 @@ pub(super) fn step(context: &Context<'_>, host: &Host) -> Step {
         )
         .within(180),
     ));
+    // On every node, because CoreDNS may start on any.
+    let status = format!("{KUBECTL} -n kube-system rollout status daemonset/kube-proxy --timeout");
+    actions.push(Action::Run(
+        Run::unless(
+            "kube-proxy runs on every node",
+            Subject::Wait,
+            format!("{status}=1s"),
+            format!("{status}=240s || {{ {KUBECTL} -n kube-system get pods -o wide >&2; exit 1; }}"),
+        )
+        .within(300),
+    ));
     actions.push(Action::Run(
         Run::unless(
             "kubeadm phase addon coredns",

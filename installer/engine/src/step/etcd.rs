@@ -1,6 +1,8 @@
-//! A member of etcd, under systemd, with keys made beforehand. All members of a new cluster start together.
+//! A member of etcd, under systemd, with keys made beforehand. All members of a new cluster start together; where a cluster
+//! answers already, a new member begins as a learner and is promoted once it has caught up, so that a member that never
+//! comes up can't cost the quorum.
 
-use super::context::{Context, StepBuildError, authority, program, unit};
+use super::context::{Context, StepBuildError, authority, unit};
 use crate::action::{Action, File, Folder, Run, Subject};
 use crate::plan::Step;
 use crate::site::Host;
@@ -18,6 +20,7 @@ Wants=network-online.target
 Type=notify
 User=etcd
 EnvironmentFile=/etc/etcd/etcd.env
+EnvironmentFile=/etc/etcd/initial.env
 ExecStart=/usr/local/bin/etcd
 Restart=always
 RestartSec=3
@@ -29,8 +32,56 @@ Nice=-5
 WantedBy=multi-user.target
 ";
 
-/// etcdctl and its keys, as commands on an etcd host call it.
-pub(super) const CTL: &str = "ETCDCTL_API=3 /usr/local/bin/etcdctl --endpoints=https://127.0.0.1:2379 --cacert=/etc/kubernetes/pki/etcd/ca.crt --cert=/etc/kubernetes/pki/etcd/healthcheck-client.crt --key=/etc/kubernetes/pki/etcd/healthcheck-client.key";
+/// etcdctl and its keys on an etcd host, with more words.
+macro_rules! etcdctl {
+    ($words:literal) => {
+        concat!(
+            "ETCDCTL_API=3 /usr/local/bin/etcdctl --cacert=/etc/kubernetes/pki/etcd/ca.crt ",
+            "--cert=/etc/kubernetes/pki/etcd/healthcheck-client.crt --key=/etc/kubernetes/pki/etcd/healthcheck-client.key ",
+            $words
+        )
+    };
+}
+
+/// etcdctl and its keys, as commands on an etcd host ask its own member.
+pub(crate) const CTL: &str = etcdctl!("--endpoints=https://127.0.0.1:2379");
+/// Likewise, with the member to ask still to be said.
+const ASK: &str = etcdctl!("--command-timeout=5s");
+
+/// How a new member begins. It is asked for by address, because the name of one that has not started is not known.
+const BEGIN: &str = r#"list=
+for one in {others}; do
+  list=$({ctl} --endpoints=$one member list) && break
+  list=
+done
+state=new members='{members}'
+if [ -n "$list" ]; then
+  ctl() { {ctl} --endpoints=$one "$@"; }
+  state=existing
+  known=$(printf '%s\n' "$list" | awk -F', ' '$4 == "{peer}" {print $1 " " $5}')
+  # One that has served before, and whose data are gone, has to begin as another one.
+  if [ -n "${known#* }" ]; then ctl member remove "${known%% *}" >/dev/null; known=; fi
+  if [ -z "$known" ]; then
+    n=0
+    until ctl member add {name} --learner --peer-urls={peer} >/dev/null; do
+      n=$((n+1)); [ $n -lt 60 ] || exit 1
+      sleep 2
+    done
+  fi
+  members=$(ctl member list | awk -F', ' '{name = $3; if ($4 == "{peer}") name = "{name}"; printf "%s%s=%s", sep, name, $4; sep = ","}')
+fi
+printf 'ETCD_INITIAL_CLUSTER=%s\nETCD_INITIAL_CLUSTER_STATE=%s\nETCD_INITIAL_CLUSTER_TOKEN=%s\n' "$members" $state {cluster} >/etc/etcd/initial.env.part
+chown root:etcd /etc/etcd/initial.env.part; chmod 640 /etc/etcd/initial.env.part; sync
+mv -f /etc/etcd/initial.env.part /etc/etcd/initial.env"#;
+
+/// Makes a learner a full member once it has caught up.
+const PROMOTE: &str = r#"for i in $(seq 120); do
+  for one in {others}; do
+    id=$({ctl} --endpoints=$one member list | awk -F', ' '$4 == "{peer}" {print $1}') && [ -n "$id" ] && {ctl} --endpoints=$one member promote "$id" && exit 0
+  done
+  sleep 1
+done 2>/tmp/ferry-promote.$$
+tail -n 3 /tmp/ferry-promote.$$ >&2; rm -f /tmp/ferry-promote.$$; exit 1"#;
 
 /// The steps of a member.
 pub(super) fn steps(context: &Context<'_>, host: &Host) -> Result<Vec<Step>, StepBuildError> {
@@ -56,7 +107,11 @@ pub(super) fn steps(context: &Context<'_>, host: &Host) -> Result<Vec<Step>, Ste
         actions.push(Action::Folder(Folder::new(path, mode).owner(owner)));
     }
     for name in ["etcdctl", "etcdutl"] {
-        actions.push(program(&format!("/usr/local/bin/{name}"), context.supply.member(archive, name)?));
+        actions.push(context.program(
+            host,
+            &format!("/usr/local/bin/{name}"),
+            context.supply.member(archive, name)?,
+        )?);
     }
     for (path, name, mode) in [
         ("/etc/kubernetes/pki/etcd/ca.crt", "pki/etcd/ca.crt", 0o644),
@@ -65,7 +120,7 @@ pub(super) fn steps(context: &Context<'_>, host: &Host) -> Result<Vec<Step>, Ste
     ] {
         actions.push(Action::File(context.secret_file(path, name, mode)?));
     }
-    let mut reads = vec![program("/usr/local/bin/etcd", context.supply.member(archive, "etcd")?)];
+    let mut reads = vec![context.program(host, "/usr/local/bin/etcd", context.supply.member(archive, "etcd")?)?];
     reads.push(Action::File(
         context.secret_file(&format!("{KEYS}/ca.crt"), "pki/etcd/ca.crt", 0o640)?.owner("root:etcd"),
     ));
@@ -82,7 +137,9 @@ pub(super) fn steps(context: &Context<'_>, host: &Host) -> Result<Vec<Step>, Ste
     reads.push(Action::File(File::text("/etc/systemd/system/etcd.service", UNIT)));
     let start = unit("etcd.service", true, &reads);
     actions.extend(reads);
+    actions.push(Action::Run(begins(context, host)));
     actions.push(start);
+    actions.extend(promoted(context, host).map(Action::Run));
     let answers = Run::unless(
         "etcd answers",
         Subject::Wait,
@@ -95,10 +152,63 @@ pub(super) fn steps(context: &Context<'_>, host: &Host) -> Result<Vec<Step>, Ste
     Ok(vec![Step::new("etcd.member", &host.name, "etcd", actions)])
 }
 
+/// The URL by which the other members know a host's.
+pub(crate) fn peer(host: &Host) -> String {
+    format!("https://{}", authority(host, 2380))
+}
+
+/// The URL by which clients know a host's member.
+fn url(host: &Host) -> String {
+    format!("https://{}", authority(host, 2379))
+}
+
+/// The client URLs of the other members, as words of a shell.
+fn others(context: &Context<'_>, host: &Host) -> String {
+    let others = context.site.with(Role::Etcd).filter(|other| other.name != host.name);
+    others.map(url).collect::<Vec<_>>().join(" ")
+}
+
+fn filled(text: &str, context: &Context<'_>, host: &Host) -> String {
+    let members: Vec<String> =
+        context.site.with(Role::Etcd).map(|member| format!("{}={}", member.name, peer(member))).collect();
+    [
+        ("{ctl}", ASK.to_owned()),
+        ("{others}", others(context, host)),
+        ("{members}", members.join(",")),
+        ("{peer}", peer(host)),
+        ("{name}", host.name.clone()),
+        ("{cluster}", context.site.cluster.clone()),
+    ]
+    .iter()
+    .fold(text.to_owned(), |text, (word, value)| text.replace(word, value))
+}
+
+/// Decided where there are no data yet, and anew when a decision was not followed for ten minutes.
+fn begins(context: &Context<'_>, host: &Host) -> Run {
+    let data = &context.site.etcd.data_dir;
+    let question = format!("[ -d {data}/member ] || find /etc/etcd/initial.env -mmin -10 | grep .");
+    Run::unless("how the member begins", Subject::Other, question, filled(BEGIN, context, host))
+        .within(240)
+        .undone_by("rm -f /etc/etcd/initial.env")
+}
+
+/// None for a lone member.
+fn promoted(context: &Context<'_>, host: &Host) -> Option<Run> {
+    if others(context, host).is_empty() {
+        return None;
+    }
+    let question = "for one in {others}; do {ctl} --endpoints=$one member list | awk -F', ' '$4 == \"{peer}\" && $6 == \"false\"' | grep . && exit 0; done; exit 1";
+    let run = Run::unless(
+        "the member has a vote",
+        Subject::Wait,
+        filled(question, context, host),
+        filled(PROMOTE, context, host),
+    );
+    Some(run.within(240))
+}
+
 fn environment(context: &Context<'_>, host: &Host) -> String {
     let site = context.site;
-    let members: Vec<String> =
-        site.with(Role::Etcd).map(|member| format!("{}=https://{}", member.name, authority(member, 2380))).collect();
     let (client, peer) = (authority(host, 2379), authority(host, 2380));
     format!(
         "ETCD_NAME={name}
@@ -107,9 +217,6 @@ ETCD_LISTEN_PEER_URLS=https://{peer}
 ETCD_LISTEN_CLIENT_URLS=https://{client},https://127.0.0.1:2379
 ETCD_INITIAL_ADVERTISE_PEER_URLS=https://{peer}
 ETCD_ADVERTISE_CLIENT_URLS=https://{client}
-ETCD_INITIAL_CLUSTER={members}
-ETCD_INITIAL_CLUSTER_TOKEN={cluster}
-ETCD_INITIAL_CLUSTER_STATE=new
 ETCD_CERT_FILE={KEYS}/server.crt
 ETCD_KEY_FILE={KEYS}/server.key
 ETCD_TRUSTED_CA_FILE={KEYS}/ca.crt
@@ -127,8 +234,6 @@ ETCD_LOG_LEVEL=warn
 ",
         name = host.name,
         data = site.etcd.data_dir,
-        members = members.join(","),
-        cluster = site.cluster,
         quota = u64::from(site.etcd.quota_gib) << 30,
     )
 }

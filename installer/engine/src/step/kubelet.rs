@@ -1,7 +1,7 @@
 //! kubelet, kubeadm and kubectl on a node. The kubelet is enabled here and started by kubeadm, which writes its settings.
 
 use super::base::is_essential;
-use super::context::{Context, StepBuildError, program, unit};
+use super::context::{Context, StepBuildError, unit};
 use crate::action::{Action, File, Folder};
 use crate::plan::Step;
 use crate::site::Host;
@@ -32,7 +32,8 @@ pub(super) fn steps(context: &Context<'_>, host: &Host) -> Result<Vec<Step>, Ste
     let mut reads = Vec::new();
     let mut actions = Vec::new();
     for name in ["kubeadm", "kubectl", "kubelet"] {
-        let action = program(&format!("/usr/local/bin/{name}"), Supply::content(context.supply.file(name, arch)?));
+        let content = Supply::content(context.supply.file(name, arch)?);
+        let action = context.program(host, &format!("/usr/local/bin/{name}"), content)?;
         if name == "kubelet" { reads.push(action) } else { actions.push(action) }
     }
     actions.push(Action::Folder(Folder::new("/etc/kubernetes", 0o755)));

@@ -3,71 +3,92 @@
 //! Pure: nothing is asked of a host. Everything that a step does is in its actions.
 
 mod backup;
+mod balancer;
 mod base;
+mod before;
 mod context;
 mod control_plane;
 mod coredns;
 mod etcd;
+mod firewall;
 mod images;
 mod kubeadm;
 mod kubelet;
 mod network;
 mod registry;
 mod runtime;
+mod selinux;
 mod storage;
+mod worker;
 
+pub(crate) use before::MADE;
 pub use context::{Context, StepBuildError};
+pub(crate) use control_plane::KUBECTL;
+pub(crate) use etcd::{CTL, peer as etcd_peer};
+pub(crate) use firewall::knows_policies;
 
 use crate::plan::{Stage, Step};
+use crate::site::Host;
 use crate::site::file::Role;
 
-/// The stages of an install, in order.
+/// The stages of an install, in order. Hosts of which nothing is known are left out: their steps are owed.
 pub fn stages(context: &mut Context<'_>) -> Result<Vec<Stage>, StepBuildError> {
+    network::allot(context);
     let site = context.site;
-    let mut stages = Vec::new();
-    let mut stage = |name: &str, steps: Vec<Step>, serial: bool| {
-        if !steps.is_empty() {
-            stages.push(Stage { name: name.to_owned(), steps, serial });
-        }
-    };
-    let mut hosts = Vec::new();
-    for host in &site.hosts {
-        hosts.extend(base::steps(context, host)?);
+    let hosts: Vec<&Host> = site.hosts.iter().filter(|host| context.is_reached(host)).collect();
+    let with = |role| hosts.iter().copied().filter(move |host| host.is(role));
+    let nodes = || hosts.iter().copied().filter(|host| host.is_node());
+    let none = || StepBuildError::Unsupported("no control-plane host can be reached".into());
+    let lead = with(Role::ControlPlane).next().ok_or_else(none)?;
+
+    let mut base = Vec::new();
+    for host in &hosts {
+        base.extend(base::steps(context, host)?);
+        base.extend(firewall::step(context, host)?);
     }
-    stage("hosts", hosts, false);
-    let mut registries = Vec::new();
-    for host in site.with(Role::Registry) {
-        registries.extend(registry::steps(context, host)?);
-    }
-    stage("registry", registries, false);
     let mut runtimes = Vec::new();
-    for host in site.hosts.iter().filter(|host| host.is_node()) {
+    for host in nodes() {
         runtimes.extend(runtime::steps(context, host)?);
         runtimes.extend(network::files(context, host)?);
         runtimes.extend(images::steps(context, host)?);
+        runtimes.extend(balancer::steps(context, host)?);
+        runtimes.extend(kubelet::steps(context, host)?);
     }
-    stage("runtime", runtimes, false);
     let mut members = Vec::new();
-    for host in site.with(Role::Etcd) {
+    for host in with(Role::Etcd) {
         members.extend(etcd::steps(context, host)?);
     }
-    stage("etcd", members, false);
-    let mut kubelets = Vec::new();
-    for host in site.hosts.iter().filter(|host| host.is_node()) {
-        kubelets.extend(kubelet::steps(context, host)?);
+    // After all that fetch from it, because it has to hold what they fetch.
+    let mut registries = Vec::new();
+    for host in with(Role::Registry) {
+        registries.extend(registry::steps(context, host)?);
     }
-    stage("kubelet", kubelets, false);
-    let none = || StepBuildError::Unsupported("the site has no control-plane host".into());
-    let first = site.with(Role::ControlPlane).next().ok_or_else(none)?;
-    stage("control plane", control_plane::steps(context, first)?, true);
-    let cluster =
-        vec![coredns::step(context, first), network::step(context, first), control_plane::finish(context, first)];
-    stage("cluster", cluster, true);
-    stage("storage", storage::steps(context, first)?, true);
-    let mut backups = Vec::new();
-    for host in site.with(Role::Etcd) {
-        backups.push(backup::step(context, host));
+    let first = control_plane::steps(context, lead, true)?;
+    let mut joins = Vec::new();
+    for host in with(Role::ControlPlane).filter(|host| host.name != lead.name) {
+        joins.extend(control_plane::steps(context, host, false)?);
     }
-    stage("backup", backups, false);
+    for host in nodes().filter(|host| !host.is(Role::ControlPlane)) {
+        joins.extend(worker::steps(context, host)?);
+    }
+    let mut cluster: Vec<Step> = Vec::new();
+    cluster.push(coredns::step(context, lead));
+    cluster.push(network::step(context, lead));
+    cluster.push(control_plane::finish(context, lead));
+    let backups = with(Role::Etcd).map(|host| backup::step(context, host)).collect();
+    let stages = [
+        ("hosts", base, false),
+        ("registry", registries, false),
+        ("runtime", runtimes, false),
+        ("etcd", members, false),
+        ("control plane", first.into_iter().chain(worker::token(context, lead)).collect(), true),
+        ("nodes", joins, false),
+        ("cluster", cluster, true),
+        ("storage", storage::steps(context, lead)?, true),
+        ("backup", backups, false),
+    ];
+    let stage = |(name, steps, serial): (&str, Vec<Step>, bool)| Stage { name: name.to_owned(), steps, serial };
+    let mut stages: Vec<Stage> = stages.into_iter().map(stage).filter(|stage| !stage.steps.is_empty()).collect();
+    selinux::label(context, &mut stages);
     Ok(stages)
 }

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use ferry_bundle_format::{Arch, Digest};
 
 use super::base::{FILES, PROGRAMS};
-use super::context::{Context, StepBuildError, authority, program, unit};
+use super::context::{Context, StepBuildError, authority, unit};
 use crate::action::{Action, File, Folder, Push, PushedImage, Run, Subject};
 use crate::plan::Step;
 use crate::registry::PROBE_REPOSITORY;
@@ -24,7 +24,7 @@ fn push_port(context: &Context<'_>) -> u16 {
 pub(super) fn steps(context: &mut Context<'_>, host: &Host) -> Result<Vec<Step>, StepBuildError> {
     Ok(vec![
         Step::new("registry.server", &host.name, "the registry's servers", server(context, host)?),
-        Step::new("registry.content", &host.name, "the bundle's images in the registry", vec![content(context)?]),
+        Step::new("registry.content", &host.name, "what hosts take from the registry", vec![content(context)?]),
     ])
 }
 
@@ -47,7 +47,7 @@ fn server(context: &mut Context<'_>, host: &Host) -> Result<Vec<Action>, StepBui
         Action::Folder(Folder::new(&data, 0o750).owner("ferry-registry:ferry-registry")),
         Action::Folder(Folder::new(&folder, 0o750).owner(OWNED)),
     ];
-    let mut shared = vec![program(&format!("{PROGRAMS}/registry"), binary)];
+    let mut shared = vec![context.program(host, &format!("{PROGRAMS}/registry"), binary)?];
     for (file, name) in
         [("tls.crt", format!("registry/{}.crt", host.name)), ("tls.key", format!("registry/{}.key", host.name))]
     {
@@ -153,7 +153,7 @@ fn content(context: &Context<'_>) -> Result<Action, StepBuildError> {
         }
     }
     let mut arches: BTreeSet<Arch> = BTreeSet::new();
-    for host in &context.site.hosts {
+    for host in context.site.hosts.iter().filter(|host| context.is_reached(host)) {
         arches.insert(context.arch(host)?);
     }
     for arch in arches {
@@ -163,5 +163,7 @@ fn content(context: &Context<'_>) -> Result<Action, StepBuildError> {
         bytes += image.size();
     }
     let server = context.site.registry.name.clone();
-    Ok(Action::Push(Push { server, port: push_port(context), images, bytes }))
+    let files = context.fetched();
+    bytes += files.iter().map(|file| file.content.size()).sum::<u64>();
+    Ok(Action::Push(Push { server, port: push_port(context), images, files, bytes }))
 }

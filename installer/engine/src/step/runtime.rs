@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::base::{FILES, is_essential};
-use super::context::{Context, StepBuildError, program, unit};
+use super::context::{Context, StepBuildError, unit};
 use crate::action::{Action, File, Folder};
 use crate::pki::PULL_LOGIN;
 use crate::plan::Step;
@@ -44,10 +44,10 @@ pub(super) fn steps(context: &mut Context<'_>, host: &Host) -> Result<Vec<Step>,
     let archive = context.supply.file("containerd.tar.gz", arch)?;
     let mut reads = Vec::new();
     for name in ["containerd", "containerd-shim-runc-v2", "ctr"] {
-        reads.push(program(&format!("/usr/local/bin/{name}"), context.supply.member(archive, name)?));
+        reads.push(context.program(host, &format!("/usr/local/bin/{name}"), context.supply.member(archive, name)?)?);
     }
     let runc = context.supply.any_file(&["runc", "runc.amd64", "runc.arm64"], arch)?;
-    let mut actions = vec![program("/usr/local/sbin/runc", Supply::content(runc))];
+    let mut actions = vec![context.program(host, "/usr/local/sbin/runc", Supply::content(runc))?];
     for path in ["/etc/containerd", CERTS] {
         actions.push(Action::Folder(Folder::new(path, 0o755)));
     }
@@ -81,7 +81,7 @@ fn plugins(context: &Context<'_>, host: &Host) -> Result<Vec<Action>, StepBuildE
     for member in context.supply.members(archive)?.iter() {
         let name = member.path.rsplit('/').next().unwrap_or_default();
         if PLUGINS.contains(&name) {
-            actions.push(program(&format!("/opt/cni/bin/{name}"), member.content(archive.digest)));
+            actions.push(context.program(host, &format!("/opt/cni/bin/{name}"), member.content(archive.digest))?);
         }
     }
     Ok(actions)

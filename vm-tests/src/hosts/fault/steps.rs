@@ -215,6 +215,10 @@ impl Fault {
             "same-machine-id" => instead("/etc/machine-id", "echo 0123456789abcdef0123456789abcdef > /etc/machine-id"),
             "no-resolv-conf" => instead("/etc/resolv.conf", "rm /etc/resolv.conf"),
             "nameserver" => instead("/etc/resolv.conf", &format!("echo nameserver {} > /etc/resolv.conf", word(0))),
+            "firewalld" | "chrony" => inside(
+                format!("systemctl enable -q --now {}.service", self.name),
+                format!("systemctl disable -q --now {}.service", self.name),
+            ),
             "leftovers" => inside(LEFTOVERS, "rm -rf /etc/kubernetes /var/lib/etcd /etc/cni/net.d/05-old.conflist"),
             "swap" => over(
                 "/proc/swaps",

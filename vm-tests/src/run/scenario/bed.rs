@@ -31,7 +31,7 @@ const PING: &str = "ping -c 1 -W 1 10.77.0.12 >/dev/null && echo reached || echo
 const SSHD: &str = "timeout 2 bash -c 'exec 3<>/dev/tcp/10.77.0.12/22' 2>/dev/null && echo reached || echo lost";
 
 /// A fault, where it is looked for and how, and what is seen while it lasts.
-const TRIES: [(&str, Look, &str, &str); 34] = [
+const TRIES: [(&str, Look, &str, &str); 36] = [
     ("link-down", FromFirst, PING, "lost"),
     ("slow-link 1mbit", Inside, "tc qdisc show dev eth0 | cut -d' ' -f2", "tbf"),
     ("lossy-link 100", FromFirst, PING, "lost"),
@@ -60,6 +60,8 @@ const TRIES: [(&str, Look, &str, &str); 34] = [
     ("same-machine-id", Inside, "cat /etc/machine-id", "0123456789abcdef0123456789abcdef"),
     ("no-resolv-conf", Inside, "[ -e /etc/resolv.conf ] && echo there || echo gone", "gone"),
     ("nameserver 127.0.0.53", Inside, "cat /etc/resolv.conf", "nameserver 127.0.0.53"),
+    ("firewalld", Inside, "firewall-cmd --state 2>&1; true", "running"),
+    ("chrony", Inside, "systemctl is-active chrony; true", "active"),
     ("leftovers", Inside, "ls /var/lib/etcd/member 2>/dev/null; ls -d /etc/kubernetes 2>/dev/null; true", "wal"),
     ("port-taken tcp 6443", Inside, "sleep 0.2; ss -Hltn sport = 6443 | wc -l", "1"),
     ("port-taken udp 4789", Inside, "sleep 0.2; ss -Hlun sport = 4789 | wc -l", "1"),

@@ -1,7 +1,11 @@
 //! The scenarios, one a file: what is done, and what must hold.
 
 mod bed;
+mod firewalld;
+mod install_ha;
+mod kill_resume;
 mod single;
+mod uninstall;
 
 use super::Bench;
 use crate::error::Error;
@@ -19,7 +23,7 @@ pub(super) struct Scenario {
 }
 
 /// All of them.
-pub(super) const ALL: [Scenario; 2] = [
+pub(super) const ALL: [Scenario; 6] = [
     Scenario {
         name: "bed",
         says: "the bed itself: every fault shows and heals, power cuts, what leaves is counted",
@@ -27,9 +31,33 @@ pub(super) const ALL: [Scenario; 2] = [
         run: bed::run,
     },
     Scenario {
+        name: "firewalld",
+        says: "firewalld stays on: a node and a registry behind it, and what each lets in, by who asks",
+        hosts: 3,
+        run: firewalld::run,
+    },
+    Scenario {
         name: "single",
         says: "one node from a bundle, with no way out: made, signed, carried, installed, accepted",
         hosts: 1,
         run: single::run,
+    },
+    Scenario {
+        name: "install-ha",
+        says: "three control planes, a worker, a registry (--hosts 3: merged); each control plane loses its power in turn",
+        hosts: 5,
+        run: install_ha::run,
+    },
+    Scenario {
+        name: "kill-resume",
+        says: "one node, killed, cut off and without power at 30 moments: it comes to the same end",
+        hosts: 1,
+        run: kill_resume::run,
+    },
+    Scenario {
+        name: "uninstall",
+        says: "one node, installed and taken back: the host is as before but for a list, also when it is killed on the way",
+        hosts: 1,
+        run: uninstall::run,
     },
 ];

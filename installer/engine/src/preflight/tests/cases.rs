@@ -44,7 +44,10 @@ fn cases() -> Vec<Case> {
             w.site.hosts[1].roles = vec![crate::site::file::Role::ControlPlane, crate::site::file::Role::Worker];
         }),
         case("site.ports", |w| w.site.registry.port = 10250),
-        case("ssh.reach", |w| _ = w.facts.remove("node2")),
+        case("ssh.reach", |w| {
+            w.site.hosts[1].roles = vec![crate::site::file::Role::Worker, crate::site::file::Role::Registry];
+            w.facts.remove("node2");
+        }),
         case("ssh.root", |w| w.facts("node2").account.uid = Some(1000)),
         case("ssh.noise", |w| w.facts("node1").account.noise = vec!["Authorized users only.".into()]),
         case("ssh.tmout", |w| w.facts("node1").account.tmout = vec!["300".into()]),
@@ -213,8 +216,7 @@ fn cases() -> Vec<Case> {
         }),
         case("dns.nsswitch", |w| w.facts("node2").names.nsswitch = "dns".into()),
         case("security.selinux", |w| w.facts("node2").security.container_selinux = None),
-        case("security.firewalld", |w| w.facts("node2").firewall.firewalld = true)
-            .well(|w| w.facts("node2").firewall.firewalld = false),
+        Case { shows: Planned, ..case("security.firewalld", |w| w.facts("node2").firewall.firewalld = true) },
         case("security.packet-filter", |w| w.facts("node1").firewall.ufw = true),
         case("security.apparmor", |w| _ = w.facts("node1").binaries.remove("apparmor_parser")),
         case("security.agents", |w| _ = w.facts("node2").services.insert("fapolicyd.service".into())),

@@ -1,0 +1,76 @@
+//! What stands on a host before ferry: kernel settings, folders and packet filter tables that programs of the cluster change
+//! by themselves, not by an action. Noted once, so that an uninstall can tell theirs from the site's.
+
+use crate::action::{Action, Run, Subject};
+use crate::preflight::wanted_sysctls;
+use crate::site::Site;
+
+/// Settings that the kubelet, kube-proxy and CNI plugins write by themselves, beside those that ferry wants
+/// (`pkg/kubelet/cm/container_manager_linux.go`, `cmd/kube-proxy/app/conntrack.go`, `pkg/proxy/iptables/proxier.go`).
+const WRITTEN: [&str; 17] = [
+    "vm.overcommit_memory",
+    "vm.panic_on_oom",
+    "kernel.panic",
+    "kernel.panic_on_oops",
+    "kernel.keys.root_maxkeys",
+    "kernel.keys.root_maxbytes",
+    "net.ipv4.ip_forward",
+    "net.ipv4.conf.all.route_localnet",
+    "net.ipv6.conf.all.forwarding",
+    "net.bridge.bridge-nf-call-iptables",
+    "net.bridge.bridge-nf-call-ip6tables",
+    "net.netfilter.nf_conntrack_max",
+    "net.netfilter.nf_conntrack_tcp_timeout_established",
+    "net.netfilter.nf_conntrack_tcp_timeout_close_wait",
+    "net.netfilter.nf_conntrack_tcp_be_liberal",
+    "net.ipv4.vs.conntrack",
+    "net.ipv4.vs.conn_reuse_mode",
+];
+
+/// Folders that those programs make, and that an uninstall clears: a site may have made one before, for a disk of its own.
+pub(crate) const MADE: [&str; 18] = [
+    "/var/lib/kubelet",
+    "/var/lib/containerd",
+    "/var/lib/cni",
+    "/var/lib/calico",
+    "/var/log/pods",
+    "/var/log/containers",
+    "/var/log/calico",
+    "/run/containerd",
+    "/run/flannel",
+    "/run/calico",
+    "/var/run/calico",
+    "/usr/libexec/kubernetes/kubelet-plugins/volume/exec",
+    "/usr/libexec/kubernetes/kubelet-plugins/volume",
+    "/usr/libexec/kubernetes/kubelet-plugins",
+    "/usr/libexec/kubernetes",
+    "/opt/containerd",
+    "/opt/nri",
+    "/etc/nri",
+];
+
+/// The action that notes it; before anything else is changed, but for modules, whose settings would else not be there.
+pub(super) fn note(site: &Site) -> Action {
+    let wanted = wanted_sysctls(site);
+    let mut names: Vec<&str> = wanted.iter().map(|one| one.name).chain(WRITTEN).collect();
+    names.sort_unstable();
+    names.dedup();
+    let (names, folders) = (names.join(" "), MADE.join(" "));
+    let command = format!(
+        "B=/var/lib/ferry/before\n\
+         for name in {names}; do value=$(sysctl -n $name 2>/dev/null) && printf '%s %s\\n' $name \"$value\"; done >$B/sysctls || :\n\
+         for folder in {folders}; do [ ! -d $folder ] || echo $folder; done >$B/folders\n\
+         nft list tables >$B/nft-tables 2>/dev/null || :\n\
+         ip -o link show | sed 's/^[0-9]*: \\([^:@]*\\).*/\\1/' >$B/links\n\
+         sync; : >$B/noted"
+    );
+    // Only what is no longer as it was is written: a setting can refuse even its own value.
+    let undo = "while read -r name value; do [ \"$(sysctl -n $name 2>/dev/null)\" = \"$value\" ] || sysctl -q -w \"$name=$value\" || echo \"note: $name can't be set back to $value\"; done </var/lib/ferry/before/sysctls";
+    let run = Run::unless(
+        "what stands here before ferry is noted",
+        Subject::Other,
+        "[ -e /var/lib/ferry/before/noted ]",
+        command,
+    );
+    Action::Run(run.undone_by(undo))
+}
