@@ -90,8 +90,11 @@ impl Feed {
         let plain = self.bytes.get(..length)?.to_vec();
         let held = from.map_or(0, Border::held);
         let base = self.base;
-        let inner = |cut: &u64| (*cut > base + held as u64 && *cut < end).then_some((*cut - base) as usize);
-        let mut cuts: Vec<usize> = self.cuts.iter().filter_map(inner).collect();
+        let within = |cut: &u64| {
+            let cut = usize::try_from(cut.checked_sub(base)?).ok()?;
+            (held < cut && cut < length).then_some(cut)
+        };
+        let mut cuts: Vec<usize> = self.cuts.iter().filter_map(within).collect();
         cuts.push(length);
         if let Some(to) = to {
             let dropped = usize::try_from(to.base.checked_sub(self.base)?).ok()?;
