@@ -124,6 +124,29 @@ pub fn with_bundle(driver: &dyn Driver, program: &Path, verb: &str, site: &Path,
         .arg(state_of(site))
 }
 
+/// `ferry-install nodes VERB SITE HOST… --bundle …`, likewise.
+pub fn nodes(
+    driver: &dyn Driver,
+    program: &Path,
+    verb: &str,
+    site: &Path,
+    bundle: &Path,
+    key: &Path,
+    words: &[&str],
+) -> Program {
+    install(driver, program, "nodes")
+        .arg(verb)
+        .arg(site)
+        .args(words)
+        .arg("--bundle")
+        .arg(bundle)
+        .arg("--trust")
+        .arg(key)
+        .args(["--yes", "--verbose"])
+        .arg("--state")
+        .arg(state_of(site))
+}
+
 /// `ferry-install VERB`.
 pub fn install(driver: &dyn Driver, program: &Path, verb: &str) -> Program {
     let program = program.display().to_string();
