@@ -4,6 +4,7 @@ mod bed;
 mod firewalld;
 mod install_ha;
 mod kill_resume;
+mod owed;
 mod single;
 mod uninstall;
 
@@ -23,7 +24,7 @@ pub(super) struct Scenario {
 }
 
 /// All of them.
-pub(super) const ALL: [Scenario; 6] = [
+pub(super) const ALL: [Scenario; 7] = [
     Scenario {
         name: "bed",
         says: "the bed itself: every fault shows and heals, power cuts, what leaves is counted",
@@ -53,6 +54,12 @@ pub(super) const ALL: [Scenario; 6] = [
         says: "one node, killed, cut off and without power at 30 moments: it comes to the same end",
         hosts: 1,
         run: kill_resume::run,
+    },
+    Scenario {
+        name: "owed",
+        says: "a worker that is down is left out and owed its steps; the same command pays when it is back",
+        hosts: 2,
+        run: owed::run,
     },
     Scenario {
         name: "uninstall",
