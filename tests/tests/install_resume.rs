@@ -2,7 +2,7 @@
 //! the same, and nothing that was done to its end is done a second time. In-process: real shells, real files, the
 //! host's state folder moved below a temporary one. (Whole installs on real hosts are killed by `vm-tests run kill-resume`.)
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::{Command as Process, Stdio};
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use ferry_engine::event::{Display, Event};
 use ferry_engine::host::{
     Command, Host, HostError, HostErrorKind, LocalHost, Output, Progress, Redactor, Secret, Stream, Upload,
 };
-use ferry_engine::journal::Journal;
+use ferry_engine::journal::{self, Journal};
 use ferry_engine::plan::{FORMAT, Plan, Stage, Step};
 use ferry_engine::run::{self, Workshop};
 use ferry_engine::supply::Supply;
@@ -56,7 +56,7 @@ impl Host for Moved {
 /// A host whose connection breaks after each change, when it is done and before anybody has heard of it: once for each.
 struct Breaking {
     inner: Moved,
-    broken: std::sync::Mutex<std::collections::BTreeSet<String>>,
+    broken: std::sync::Mutex<BTreeSet<String>>,
 }
 
 impl Host for Breaking {
@@ -207,6 +207,11 @@ impl Bench {
 
     /// Applies the plan in this process to this host.
     fn apply_on(&self, host: Arc<dyn Host>) -> usize {
+        self.apply_without(host, &BTreeSet::new()).changed
+    }
+
+    /// Applies the plan in this process to this host; others were away when it was made.
+    fn apply_without(&self, host: Arc<dyn Host>, away: &BTreeSet<String>) -> run::Done {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let (supply, vault) = (self.supply(), self.vault());
         let plan = self.plan(&supply, &vault);
@@ -215,9 +220,9 @@ impl Bench {
         let journal = Journal::open(&self.folder.join("journal.jsonl"), Arc::new(Nobody), redactor).expect("a journal");
         let hosts: BTreeMap<String, Arc<dyn Host>> = [("one".to_owned(), host)].into();
         let workshop = Workshop::new(Arc::new(supply), Arc::new(vault), journal, Vec::new());
-        let done = runtime.block_on(run::apply(&plan, &hosts, &workshop));
+        let done = runtime.block_on(run::apply(&plan, &hosts, away, &workshop));
         assert!(done.is_well(), "{:?}", done.failed);
-        done.changed
+        done
     }
 
     /// Applies the plan in a process of its own, which `kill` may end.
@@ -343,6 +348,29 @@ fn what_was_done_when_the_connection_broke_is_not_done_again() {
     // Its script only keeps what was there before: the content comes after it, and was not there yet.
     done.retain(|what, _| !what.ends_with("bin/program"));
     assert!(done.len() == 8 && done.values().all(|times| *times == 1), "{done:?}");
+}
+
+#[test]
+fn a_host_that_was_away_when_the_plan_was_made_is_owed_and_the_report_says_so() {
+    if !is_root() {
+        return;
+    }
+    let (_folder, bench, whole) = prepared();
+    bench.fresh_host();
+    let state = bench.folder.join("host/state").display().to_string();
+    let host = Arc::new(Moved { inner: LocalHost::new("one"), state });
+    let away = BTreeSet::from(["two".to_owned()]);
+    let done = bench.apply_without(host, &away);
+    assert_eq!((done.changed, done.owed), (9, away));
+    assert_eq!(bench.snapshot(), whole);
+    let records = journal::read(&bench.folder.join("journal.jsonl")).expect("a journal");
+    let ended = records.into_iter().rev().find_map(|record| match record.event {
+        Event::Ended { owed, summary, .. } => Some((owed, summary)),
+        _ => None,
+    });
+    let (owed, summary) = ended.expect("an end");
+    assert_eq!(owed, ["two"]);
+    assert!(summary.ends_with("not reached and owed their steps: two"), "{summary}");
 }
 
 #[test]

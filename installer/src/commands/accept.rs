@@ -1,6 +1,6 @@
 //! `accept`: checks that the cluster works, and writes the report that the customer signs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ferry_bundle_format::lock::Timestamp;
 use ferry_engine::accept::{self, AcceptNeeds};
@@ -34,7 +34,7 @@ pub(crate) async fn run(arguments: &Args, common: &Common) -> Result<ExitCode, F
     let images = Session::probe_images(&supply, &facts)?;
     let mut needs = AcceptNeeds::of(&supply, &vault, &images);
     needs.only.clone_from(&arguments.only);
-    execute(&session, needs, None, &[]).await
+    execute(&session, needs, None, &BTreeSet::new()).await
 }
 
 /// What the checks need to know, from what an apply has worked with.
@@ -49,14 +49,15 @@ pub(crate) async fn execute(
     session: &Session,
     mut needs: AcceptNeeds,
     since: Option<i64>,
-    owed: &[String],
+    owed: &BTreeSet<String>,
 ) -> Result<ExitCode, Failure> {
     session.began("accept", None, None);
     let (mut site, mut hosts) = (session.site.clone(), session.watched());
     site.hosts.retain(|host| !owed.contains(&host.name));
     hosts.retain(|name, _| !owed.contains(name));
     if !owed.is_empty() {
-        let text = format!("owed their steps, and not part of these checks: {}", owed.join(", "));
+        let list: Vec<&str> = owed.iter().map(String::as_str).collect();
+        let text = format!("owed their steps, and not part of these checks: {}", list.join(", "));
         session.journal.record(&Event::Note { text });
     }
     needs.since = since.map(Timestamp::from_unix);

@@ -1,12 +1,13 @@
 //! `apply`: does what a plan says.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use ferry_engine::event::Event;
-use ferry_engine::journal;
+use ferry_engine::facts::Facts;
 use ferry_engine::plan::{self, Plan};
 use ferry_engine::run::{self, Workshop};
+use ferry_engine::{journal, preflight};
 
 use super::SiteAndBundle;
 use crate::cli::Common;
@@ -57,7 +58,7 @@ pub(crate) async fn run(arguments: &Args, common: &Common) -> Result<ExitCode, F
         );
         return Err(failure.hint("make the plan anew, look at what changed, and apply that"));
     }
-    execute(&session, &plan, &workshop).await
+    Ok(execute(&session, &plan, &facts, &workshop).await?.code)
 }
 
 /// The steps that an earlier run of this very plan has begun.
@@ -78,20 +79,46 @@ fn begun(session: &Session, plan: &Plan) -> Result<BTreeSet<String>, Failure> {
     Ok(steps.collect())
 }
 
-/// Applies a plan under leases on all its hosts.
-pub(crate) async fn execute(session: &Session, plan: &Plan, workshop: &Workshop) -> Result<ExitCode, Failure> {
-    let done = leased(session, run::apply(plan, &session.hosts, workshop)).await?;
+/// What applying a plan came to.
+pub(crate) struct Applied {
+    /// Success, debts or interrupted: what failed is a failure.
+    pub(crate) code: ExitCode,
+    /// Hosts that are owed their steps.
+    pub(crate) owed: BTreeSet<String>,
+}
+
+impl Applied {
+    /// Whether nothing is left to do on the hosts that are there, so that they can be looked at.
+    pub(crate) fn is_whole(&self) -> bool {
+        matches!(self.code, ExitCode::Success | ExitCode::Owed)
+    }
+
+    /// The code of the whole, where what was applied is `accepted` so.
+    pub(crate) fn and(&self, accepted: ExitCode) -> ExitCode {
+        if accepted == ExitCode::Success { self.code } else { accepted }
+    }
+}
+
+/// Applies a plan under leases on all its hosts. Hosts without `facts` were away when it was made, and are owed their steps.
+pub(crate) async fn execute(
+    session: &Session,
+    plan: &Plan,
+    facts: &BTreeMap<String, Facts>,
+    workshop: &Workshop,
+) -> Result<Applied, Failure> {
+    // A host that was lost while it was measured still has the probe.
+    preflight::sweep(&session.site, &session.hosts, facts, &session.owner).await;
+    let away = session.hosts.keys().filter(|name| !facts.contains_key(*name)).cloned().collect();
+    let done = leased(session, run::apply(plan, &session.hosts, &away, workshop)).await?;
     if let Some((step, error)) = done.failed.first() {
         let mut failure = Failure::from(error);
         failure.causes.insert(0, format!("step {step} did not come to its end"));
         return Err(failure.hint("run the same command again: it goes on at this step"));
     }
-    // Hosts that were away when the plan was made have no steps in it.
-    let planned = |name: &String| plan.steps().any(|step| step.host == *name);
-    let whole = done.owed.is_empty() && session.site.hosts.iter().map(|host| &host.name).all(planned);
-    Ok(match (done.stopped, whole) {
+    let code = match (done.stopped, done.owed.is_empty()) {
         (true, _) => ExitCode::Interrupted,
         (false, false) => ExitCode::Owed,
         (false, true) => ExitCode::Success,
-    })
+    };
+    Ok(Applied { code, owed: done.owed })
 }

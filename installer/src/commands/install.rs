@@ -37,13 +37,11 @@ pub(crate) async fn run(arguments: &Args, common: &Common) -> Result<ExitCode, F
         return Err(Failure::new(ExitCode::Interrupted, "nothing was changed: the plan was not confirmed").hint(hint));
     }
     session.began("apply", Some(&supply), Some(&plan));
-    let code = apply::execute(&session, &plan, &workshop).await?;
-    if !matches!(code, ExitCode::Success | ExitCode::Owed) {
-        return Ok(code);
+    let applied = apply::execute(&session, &plan, &facts, &workshop).await?;
+    if !applied.is_whole() {
+        return Ok(applied.code);
     }
     let needs = accept::needs(&workshop, &facts)?;
-    let names = session.site.hosts.iter().map(|host| host.name.clone());
-    let owed: Vec<String> = names.filter(|name| !facts.contains_key(name)).collect();
-    let accepted = accept::execute(&session, needs, Some(session::now()), &owed).await?;
-    Ok(if accepted == ExitCode::Success { code } else { accepted })
+    let accepted = accept::execute(&session, needs, Some(session::now()), &applied.owed).await?;
+    Ok(applied.and(accepted))
 }

@@ -1,9 +1,10 @@
 //! `nodes`: hosts are added to a cluster that stands, or leave it. Only the hosts concerned are touched, and the others only
 //! in what follows.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use clap::Subcommand;
+use ferry_engine::facts::Facts;
 use ferry_engine::host::Command;
 use ferry_engine::leave::{self, Members};
 use ferry_engine::plan::{self, Plan};
@@ -12,7 +13,8 @@ use ferry_engine::site::Host;
 use ferry_engine::site::file::Role;
 use ferry_engine::{preflight, rounds, uninstall};
 
-use super::{SiteAndBundle, accept, apply, check, plan as planning, uninstall as uninstalling};
+use super::apply::{self, Applied};
+use super::{SiteAndBundle, accept, check, plan as planning, uninstall as uninstalling};
 use crate::cli::Common;
 use crate::failure::{ExitCode, Failure};
 use crate::leased::leased;
@@ -92,12 +94,13 @@ async fn add(arguments: &AddArgs, common: &Common) -> Result<ExitCode, Failure> 
     }
     let (mut plan, workshop) = planning::make(&session, &supply, &facts).await?;
     let left_out = plan::narrow(&mut plan, &names);
-    let code = narrowed(&session, &plan, &left_out, &workshop, common).await?;
-    if !matches!(code, ExitCode::Success | ExitCode::Owed) {
-        return Ok(code);
+    let applied = narrowed(&session, &plan, &left_out, &facts, &workshop, common).await?;
+    if !applied.is_whole() {
+        return Ok(applied.code);
     }
     let needs = accept::needs(&workshop, &facts)?;
-    accept::execute(&session, needs, Some(session::now()), &[]).await
+    let accepted = accept::execute(&session, needs, Some(session::now()), &applied.owed).await?;
+    Ok(applied.and(accepted))
 }
 
 /// Shows, confirms and applies a plan that was cut down.
@@ -105,9 +108,10 @@ async fn narrowed(
     session: &Session,
     plan: &Plan,
     left_out: &[String],
+    facts: &BTreeMap<String, Facts>,
     workshop: &Workshop,
     common: &Common,
-) -> Result<ExitCode, Failure> {
+) -> Result<Applied, Failure> {
     plan::save(plan, &session.state.join("plan.json"))?;
     if !common.json {
         show::text(&planning::summary(plan));
@@ -120,7 +124,7 @@ async fn narrowed(
         return Err(Failure::new(ExitCode::Interrupted, "nothing was changed: the plan was not confirmed"));
     }
     session.began("apply", Some(&workshop.supply), Some(plan));
-    apply::execute(session, plan, workshop).await
+    apply::execute(session, plan, facts, workshop).await
 }
 
 async fn remove(arguments: &RemoveArgs, common: &Common) -> Result<ExitCode, Failure> {
@@ -182,13 +186,14 @@ async fn remove(arguments: &RemoveArgs, common: &Common) -> Result<ExitCode, Fai
     session.hosts.remove(&host.name);
     let (mut plan, workshop) = planning::make(&session, &supply, &facts).await?;
     let left_out = plan::narrow(&mut plan, &BTreeSet::new());
-    let code = narrowed(&session, &plan, &left_out, &workshop, common).await?;
+    let applied = narrowed(&session, &plan, &left_out, &facts, &workshop, common).await?;
     show::aside(&format!("{} has left; now take it out of {}", host.name, session.site.file.display()));
-    if !matches!(code, ExitCode::Success | ExitCode::Owed) {
-        return Ok(code);
+    if !applied.is_whole() {
+        return Ok(applied.code);
     }
     let needs = accept::needs(&workshop, &facts)?;
-    accept::execute(&session, needs, Some(session::now()), &[]).await
+    let accepted = accept::execute(&session, needs, Some(session::now()), &applied.owed).await?;
+    Ok(applied.and(accepted))
 }
 
 /// What a script prints on a host.

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use ferry_bundle_format::Digest;
 use futures_util::future::join_all;
 
-use super::on_host::{Probe, Target};
+use super::on_host::{self, Probe, Target};
 use super::{Bind, Dial, Dialled, HostMeasurement, Measurements, dials, listens};
 use crate::facts::{Facts, Protocol};
 use crate::host::{Host, Source};
@@ -33,7 +33,7 @@ pub struct ProbeFile {
 
 /// Measures what facts can't tell. `probes` are by architecture; a host without one is not measured, and neither is one
 /// without facts. Changes nothing that it does not take away again: a folder with the probe, and a file for the disk's test.
-/// `owner` names that folder: what a run of the same owner had to leave there, because it was killed, goes first.
+/// `owner` names that folder: what a run of the same owner had to leave goes first, as [`sweep`] does it.
 pub async fn measure(
     site: &Site,
     hosts: &BTreeMap<String, Arc<dyn Host>>,
@@ -44,6 +44,7 @@ pub async fn measure(
     let mut measurements = Measurements::default();
     let token = format!("{:016x}", std::collections::hash_map::RandomState::new().build_hasher().finish());
     let mut placed = BTreeMap::new();
+    sweep(site, hosts, facts, owner).await;
     let all = site.hosts.iter().filter_map(|entry| Some((entry, hosts.get(&entry.name)?, facts.get(&entry.name)?)));
     let placing = all.map(|(entry, host, facts)| async move {
         let probe = match probes.get(&facts.arch) {
@@ -78,6 +79,14 @@ pub async fn measure(
         }
     }
     measurements
+}
+
+/// Takes away what a measurement of this owner had to leave on the hosts that facts are known of, because it was killed or
+/// lost a host on the way. A host that can't be reached keeps it until the next time.
+pub async fn sweep(site: &Site, hosts: &BTreeMap<String, Arc<dyn Host>>, facts: &BTreeMap<String, Facts>, owner: &str) {
+    let there = site.hosts.iter().filter(|entry| facts.contains_key(&entry.name));
+    let there = there.filter_map(|entry| hosts.get(&entry.name));
+    join_all(there.map(|host| on_host::sweep(host.as_ref(), owner, &site.etcd.data_dir))).await;
 }
 
 /// Ports and disk of one host.

@@ -59,12 +59,11 @@ pub(super) struct Probe<'a> {
 }
 
 impl<'a> Probe<'a> {
-    /// Brings it to the first folder from which it can be run. What is there of a run of the same owner that was killed goes.
+    /// Brings it to the first folder from which it can be run.
     pub(super) async fn place(host: &'a dyn Host, file: &ProbeFile, owner: &str) -> Result<Self, String> {
         let mut refused = Vec::new();
         for parent in FOLDERS {
-            let probe = Self { host, folder: format!("{parent}/ferry-probe-{owner}") };
-            let _ = probe.remove().await;
+            let probe = Self { host, folder: folder(parent, owner) };
             match probe.try_place(file).await {
                 Ok(()) => return Ok(probe),
                 Err(why) => refused.push(format!("{parent}: {why}")),
@@ -90,12 +89,7 @@ impl<'a> Probe<'a> {
 
     /// Ends what it started and removes its folder.
     pub(super) async fn remove(&self) -> Result<(), String> {
-        let folder = quote(&self.folder);
-        // The process must still be the probe: numbers are used again.
-        let script = format!(
-            "if [ -r {folder}/pid ]; then pid=$(cat {folder}/pid); \
-             case $(readlink /proc/$pid/exe) in {folder}/*) kill $pid;; esac; fi; rm -rf {folder}"
-        );
+        let script = removal(&self.folder);
         self.run(&script, 30).await.map(drop)
     }
 
@@ -165,6 +159,37 @@ impl<'a> Probe<'a> {
             status => Err(format!("status {status}: {}", output.errors().trim())),
         }
     }
+}
+
+/// Takes away what runs of this owner have left because they were killed, or their host went away: the probe, and the files
+/// with which the disk below `timed` was timed, unless one is being timed now.
+pub(super) async fn sweep(host: &dyn Host, owner: &str, timed: &str) -> Result<(), String> {
+    let mut script: String = FOLDERS.iter().map(|parent| format!("{}\n", removal(&folder(parent, owner)))).collect();
+    script.push_str(&format!(
+        "d={}; while :; do
+            for f in \"$d\"/.ferry-fsync-*; do
+                case $(readlink \"/proc/${{f##*-}}/exe\") in */ferry-probe-*) ;; *) rm -f \"$f\";; esac
+            done
+            case $d in */*) d=${{d%/*}};; *) break;; esac
+        done",
+        quote(timed.trim_end_matches('/'))
+    ));
+    let command = Command::root(script).within(Duration::from_secs(30));
+    host.run(&command).await.map(drop).map_err(|error| error.kind.to_string())
+}
+
+fn folder(parent: &str, owner: &str) -> String {
+    format!("{parent}/ferry-probe-{owner}")
+}
+
+/// Ends what was started from a folder and removes it.
+fn removal(folder: &str) -> String {
+    let folder = quote(folder);
+    // The process must still be the probe: numbers are used again.
+    format!(
+        "if [ -r {folder}/pid ]; then pid=$(cat {folder}/pid); \
+         case $(readlink /proc/$pid/exe) in {folder}/*) kill $pid;; esac; fi; rm -rf {folder}"
+    )
 }
 
 fn list(targets: &[Target]) -> String {

@@ -53,9 +53,15 @@ impl Done {
     }
 }
 
-/// Runs a plan to its end, or to the end of the stage in which something failed.
-pub async fn apply(plan: &Plan, hosts: &BTreeMap<String, Arc<dyn Host>>, workshop: &Workshop) -> Done {
-    let mut done = Done::default();
+/// Runs a plan to its end, or to the end of the stage in which something failed. Hosts that were `away` when it was made have
+/// no steps in it: they are owed whatever the site wants of them.
+pub async fn apply(
+    plan: &Plan,
+    hosts: &BTreeMap<String, Arc<dyn Host>>,
+    away: &BTreeSet<String>,
+    workshop: &Workshop,
+) -> Done {
+    let mut done = Done { owed: away.clone(), ..Done::default() };
     for (n, stage) in plan.stages.iter().enumerate() {
         let event = Event::Stage { name: stage.name.clone(), number: n + 1, of: plan.stages.len() };
         workshop.journal.record(&event);

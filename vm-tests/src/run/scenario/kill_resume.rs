@@ -130,7 +130,7 @@ impl Tried<'_> {
             if number == 1 && struck.iter().sum::<usize>() == 2 {
                 self.second_engineer(&mut run)?;
             }
-            if !run.reaches(&moment, PATIENCE)? {
+            if !self.comes_to(&mut run, &moment, &mut pending, || self.start(&site, &name))? {
                 bench.ui.say(format!("not struck, it had ended: {moment}"));
                 continue;
             }
@@ -144,6 +144,26 @@ impl Tried<'_> {
             }
         }
         self.finish(&name, &site, run, pending)
+    }
+
+    /// Waits for a moment. A run that an earlier strike ends before it is begun again, and comes there too; false if the
+    /// install was past it.
+    fn comes_to(
+        &self,
+        run: &mut Run,
+        moment: &Moment,
+        pending: &mut Option<Strike>,
+        again: impl Fn() -> Result<Run, Error>,
+    ) -> Result<bool, Error> {
+        while !run.reaches(moment, PATIENCE)? {
+            let (struck, code) = (pending.take(), run.end(PATIENCE)?);
+            self.judge(moment, struck, code);
+            *run = again()?;
+            if struck.is_none() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// An end that says why is well; a crash, a refusal or a lease in the way is not.

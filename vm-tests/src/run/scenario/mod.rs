@@ -6,6 +6,7 @@ mod firewalld;
 mod install_ha;
 mod kill_resume;
 mod nodes;
+mod owed;
 mod restore;
 mod single;
 mod sudo_bastion;
@@ -27,7 +28,7 @@ pub(super) struct Scenario {
 }
 
 /// All of them.
-pub(super) const ALL: [Scenario; 10] = [
+pub(super) const ALL: [Scenario; 11] = [
     Scenario {
         name: "bed",
         says: "the bed itself: every fault shows and heals, power cuts, what leaves is counted",
@@ -81,6 +82,12 @@ pub(super) const ALL: [Scenario; 10] = [
         says: "etcd on three hosts loses two members: back from a snapshot, also when the restore is killed on the way",
         hosts: 3,
         run: restore::run,
+    },
+    Scenario {
+        name: "owed",
+        says: "a worker that is down is left out and owed its steps; the same command pays when it is back",
+        hosts: 2,
+        run: owed::run,
     },
     Scenario {
         name: "uninstall",

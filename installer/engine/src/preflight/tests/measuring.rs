@@ -125,6 +125,12 @@ async fn ports_disks_and_wires_are_measured_and_nothing_stays() {
     world.site.thresholds.insert("disk.fsync".into(), 1e6);
     let probes = BTreeMap::from([("amd64".to_owned(), probe())]);
     let hosts = wire.hosts();
+    // What a run that was killed on the way has left, both times of nobody who is alive; and what is none of ours.
+    let left = PathBuf::from(format!("/var/tmp/{}/ferry-probe-owner", wire.0[0]));
+    std::fs::create_dir_all(&left).expect("made");
+    std::fs::write(left.join("probe"), "half of it").expect("written");
+    let [timed, other] = [".ferry-fsync-1", ".other-fsync-1"].map(|name| folder.path().join(name));
+    [&timed, &other].map(|file| std::fs::write(file, "Z").expect("written"));
 
     world.measurements = measure(&world.site, &hosts, &world.facts, &probes, "owner").await;
     let findings = world.check();
@@ -138,6 +144,7 @@ async fn ports_disks_and_wires_are_measured_and_nothing_stays() {
     let fsync = world.measurements.hosts["node1"].fsync.expect("measured");
     assert!(fsync.writes > 0 && fsync.p50_ms <= fsync.p99_ms && fsync.p99_ms <= fsync.max_ms, "{fsync:?}");
     assert!(wire.is_clean());
+    assert!(!timed.exists() && other.exists());
 
     // Once is enough for the disk: it takes a while.
     world.site.hosts[0].roles.retain(|role| *role != Role::Etcd);
