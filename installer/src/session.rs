@@ -28,6 +28,10 @@ use crate::cli::{Common, TrustArgs};
 use crate::failure::{self, ExitCode, Failure};
 use crate::show;
 
+/// Between two signs of life of a host while it is accepted: nothing large travels then, so a host that lost its power is
+/// noticed after five of them, not after as many of the usual ones, which leave room for slow links.
+const ACCEPTED_KEEPALIVE: Duration = Duration::from_secs(4);
+
 /// The most of a command's words that the journal keeps, in bytes.
 const SAID: usize = 4096;
 
@@ -46,6 +50,7 @@ pub(crate) struct Session {
     /// Whose leases these are: the same in every run from this state folder.
     pub(crate) owner: String,
     secrets: Arc<SecretStore>,
+    settings: Settings,
     redactor: Redactor,
     /// One run at a time in a state folder.
     _lock: File,
@@ -72,13 +77,14 @@ impl Session {
         settings.first_sight = first_sight(common);
         let stop = Stop::default();
         on_interrupt(stop.clone(), settings.cancel.clone());
-        let hosts = site
-            .hosts
-            .iter()
-            .map(|host| (host.name.clone(), Arc::new(SshHost::idle(host, &settings)) as Arc<dyn Host>))
-            .collect();
+        let hosts = idle(&site, &settings);
         let owner = owner(&state)?;
-        Ok(Self { site, state, journal, hosts, stop, owner, secrets, redactor, _lock: lock })
+        Ok(Self { site, state, journal, hosts, stop, owner, secrets, settings, redactor, _lock: lock })
+    }
+
+    /// The hosts over connections of their own, on which it is noticed soon when one is gone.
+    pub(crate) fn watched(&self) -> BTreeMap<String, Arc<dyn Host>> {
+        idle(&self.site, &Settings { keepalive: ACCEPTED_KEEPALIVE, ..self.settings.clone() })
     }
 
     /// What every host is like. A worker that can't be reached is owed its steps; all other hosts that can't be worked on are
@@ -92,35 +98,46 @@ impl Session {
         &self,
         may_be_away: impl Fn(&site::Host) -> bool,
     ) -> Result<BTreeMap<String, Facts>, Failure> {
+        let (known, mut failures) = self.gathered().await;
+        failures.retain(|name, error| {
+            let away = error.is_absence() && self.site.host(name).is_some_and(&may_be_away);
+            if away {
+                show::aside(&format!("{error}; it is left out, and owed its steps"));
+            }
+            !away
+        });
+        if failures.is_empty() { Ok(known) } else { Err(self.unreached(failures.values())) }
+    }
+
+    /// What every host is like that says so, and why the others do not.
+    pub(crate) async fn gathered(&self) -> (BTreeMap<String, Facts>, BTreeMap<String, HostError>) {
         let asked = self.site.hosts.iter().filter_map(|host| {
             let reached = self.hosts.get(&host.name)?.clone();
             let paths = facts::paths_of(&self.site, host);
             Some(async move { (host.name.clone(), facts::gather_about(reached.as_ref(), &paths).await) })
         });
-        let mut known = BTreeMap::new();
-        let mut failures: Vec<HostError> = Vec::new();
+        let (mut known, mut failures) = (BTreeMap::new(), BTreeMap::new());
         for (name, result) in futures_util::future::join_all(asked).await {
             match result {
                 Ok(facts) => drop(known.insert(name, facts)),
-                Err(error) if error.is_absence() && self.site.host(&name).is_some_and(&may_be_away) => {
-                    show::aside(&format!("{error}; it is left out, and owed its steps"));
-                }
-                Err(error) => failures.push(error),
+                Err(error) => drop(failures.insert(name, error)),
             }
         }
-        if failures.is_empty() {
-            return Ok(known);
-        }
+        (known, failures)
+    }
+
+    /// That these hosts can't be worked on.
+    pub(crate) fn unreached<'a>(&self, failures: impl ExactSizeIterator<Item = &'a HostError>) -> Failure {
         let mut failure = Failure::new(
             ExitCode::Host,
             format!("{} of {} hosts can't be worked on", failures.len(), self.hosts.len()),
         );
-        for error in &failures {
+        for error in failures {
             failure.causes.push(error.to_string());
             failure.hints.extend(error.hint());
         }
         failure.hints.dedup();
-        Err(failure)
+        failure
     }
 
     /// A secret's failure names no host.
@@ -188,6 +205,12 @@ impl Session {
             ferry: env!("CARGO_PKG_VERSION").to_owned(),
         });
     }
+}
+
+/// The site's hosts, each connected to by the first call that needs it.
+fn idle(site: &Site, settings: &Settings) -> BTreeMap<String, Arc<dyn Host>> {
+    let host = |host: &site::Host| (host.name.clone(), Arc::new(SshHost::idle(host, settings)) as Arc<dyn Host>);
+    site.hosts.iter().map(host).collect()
 }
 
 /// Seconds since 1970.

@@ -15,7 +15,9 @@ use ferry_bundle_format::sign::SecretKey;
 use ferry_bundle_format::trust::TrustPolicy;
 use ferry_engine::action::{Action, Block, Content, File, Folder, Run, Subject};
 use ferry_engine::event::{Display, Event};
-use ferry_engine::host::{Command, Host, HostError, LocalHost, Output, Progress, Redactor, Secret, Stream, Upload};
+use ferry_engine::host::{
+    Command, Host, HostError, HostErrorKind, LocalHost, Output, Progress, Redactor, Secret, Stream, Upload,
+};
 use ferry_engine::journal::Journal;
 use ferry_engine::plan::{FORMAT, Plan, Stage, Step};
 use ferry_engine::run::{self, Workshop};
@@ -41,6 +43,34 @@ impl Host for Moved {
             let mut command = command.clone();
             command.script = command.script.replace("/var/lib/ferry", &self.state);
             self.inner.run(&command).await
+        })
+    }
+    fn upload<'a>(&'a self, upload: &'a Upload, progress: Progress<'a>) -> BoxFuture<'a, Result<(), HostError>> {
+        self.inner.upload(upload, progress)
+    }
+    fn dial<'a>(&'a self, address: &'a str, port: u16) -> BoxFuture<'a, Result<Box<dyn Stream>, HostError>> {
+        self.inner.dial(address, port)
+    }
+}
+
+/// A host whose connection breaks after each change, when it is done and before anybody has heard of it: once for each.
+struct Breaking {
+    inner: Moved,
+    broken: std::sync::Mutex<std::collections::BTreeSet<String>>,
+}
+
+impl Host for Breaking {
+    fn name(&self) -> &str {
+        self.inner.name()
+    }
+    fn run<'a>(&'a self, command: &'a Command) -> BoxFuture<'a, Result<Output, HostError>> {
+        Box::pin(async move {
+            let output = self.inner.run(command).await?;
+            let change = command.script.contains("f_log begin ");
+            if change && self.broken.lock().expect("unpoisoned").insert(command.script.clone()) {
+                return Err(HostError::new("one", HostErrorKind::Lost("cut by the test".into())));
+            }
+            Ok(output)
         })
     }
     fn upload<'a>(&'a self, upload: &'a Upload, progress: Progress<'a>) -> BoxFuture<'a, Result<(), HostError>> {
@@ -171,15 +201,19 @@ impl Bench {
 
     /// Applies the plan in this process. Gives the number of changed actions.
     fn apply(&self) -> usize {
+        let state = self.folder.join("host/state").display().to_string();
+        self.apply_on(Arc::new(Moved { inner: LocalHost::new("one"), state }))
+    }
+
+    /// Applies the plan in this process to this host.
+    fn apply_on(&self, host: Arc<dyn Host>) -> usize {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let (supply, vault) = (self.supply(), self.vault());
         let plan = self.plan(&supply, &vault);
         let redactor = Redactor::default();
         vault.teach(&redactor);
         let journal = Journal::open(&self.folder.join("journal.jsonl"), Arc::new(Nobody), redactor).expect("a journal");
-        let state = self.folder.join("host/state").display().to_string();
-        let hosts: BTreeMap<String, Arc<dyn Host>> =
-            [("one".to_owned(), Arc::new(Moved { inner: LocalHost::new("one"), state }) as Arc<dyn Host>)].into();
+        let hosts: BTreeMap<String, Arc<dyn Host>> = [("one".to_owned(), host)].into();
         let workshop = Workshop::new(Arc::new(supply), Arc::new(vault), journal, Vec::new());
         let done = runtime.block_on(run::apply(&plan, &hosts, &workshop));
         assert!(done.is_well(), "{:?}", done.failed);
@@ -289,6 +323,26 @@ fn killed_at_random_moments_it_goes_on_to_the_same_end() {
         assert_eq!(bench.snapshot(), whole, "round {round}");
         assert_eq!(bench.apply(), 0, "round {round}: a second time there is nothing to do");
     }
+}
+
+#[test]
+fn what_was_done_when_the_connection_broke_is_not_done_again() {
+    if !is_root() {
+        return;
+    }
+    let (_folder, bench, whole) = prepared();
+    bench.fresh_host();
+    let state = bench.folder.join("host/state").display().to_string();
+    let inner = Moved { inner: LocalHost::new("one"), state };
+    let broken = std::sync::Mutex::default();
+    assert_eq!(bench.apply_on(Arc::new(Breaking { inner, broken })), 9);
+    assert_eq!(bench.snapshot(), whole);
+    let log = std::fs::read_to_string(bench.folder.join("host/log")).expect("a log");
+    assert_eq!(log, "once\nstamped\n");
+    let mut done = bench.done();
+    // Its script only keeps what was there before: the content comes after it, and was not there yet.
+    done.retain(|what, _| !what.ends_with("bin/program"));
+    assert!(done.len() == 8 && done.values().all(|times| *times == 1), "{done:?}");
 }
 
 #[test]

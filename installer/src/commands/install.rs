@@ -22,9 +22,7 @@ pub(crate) async fn run(arguments: &Args, common: &Common) -> Result<ExitCode, F
     session.began("look", Some(&supply), None);
     let facts = session.facts().await?;
     let findings = check::find(&session, &supply, &facts).await?;
-    if !common.json {
-        show::text(&preflight::render(&findings));
-    }
+    show::findings(&findings, common.json);
     if findings.verdict() != preflight::Verdict::Ready {
         return Err(Failure::new(ExitCode::Unfit, "the site is not fit; nothing was changed")
             .hint("cure what is said above, or waive it in the site file with the reason, where that can be"));
@@ -44,6 +42,8 @@ pub(crate) async fn run(arguments: &Args, common: &Common) -> Result<ExitCode, F
         return Ok(code);
     }
     let needs = accept::needs(&workshop, &facts)?;
-    let accepted = accept::execute(&session, needs, Some(session::now())).await?;
+    let names = session.site.hosts.iter().map(|host| host.name.clone());
+    let owed: Vec<String> = names.filter(|name| !facts.contains_key(name)).collect();
+    let accepted = accept::execute(&session, needs, Some(session::now()), &owed).await?;
     Ok(if accepted == ExitCode::Success { code } else { accepted })
 }

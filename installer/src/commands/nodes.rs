@@ -97,7 +97,7 @@ async fn add(arguments: &AddArgs, common: &Common) -> Result<ExitCode, Failure> 
         return Ok(code);
     }
     let needs = accept::needs(&workshop, &facts)?;
-    accept::execute(&session, needs, Some(session::now())).await
+    accept::execute(&session, needs, Some(session::now()), &[]).await
 }
 
 /// Shows, confirms and applies a plan that was cut down.
@@ -188,7 +188,7 @@ async fn remove(arguments: &RemoveArgs, common: &Common) -> Result<ExitCode, Fai
         return Ok(code);
     }
     let needs = accept::needs(&workshop, &facts)?;
-    accept::execute(&session, needs, Some(session::now())).await
+    accept::execute(&session, needs, Some(session::now()), &[]).await
 }
 
 /// What a script prints on a host.

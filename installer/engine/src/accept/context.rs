@@ -1,7 +1,6 @@
 //! What every check works with: the site, its hosts, the way to `kubectl`, and the arena once it is needed.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -14,6 +13,7 @@ use super::etcd::Baseline;
 use super::finding::Finding;
 use super::kubectl::Kubectl;
 use super::needs::AcceptNeeds;
+use super::reach::Reached;
 use crate::host::{Command, Host, HostError};
 use crate::site::file::Role;
 use crate::site::{self, Site};
@@ -24,10 +24,12 @@ pub(super) type Unseen = String;
 /// What every check works with.
 pub(super) struct Context<'a> {
     pub(super) site: &'a Site,
-    pub(super) hosts: &'a BTreeMap<String, Arc<dyn Host>>,
+    pub(super) hosts: BTreeMap<String, Reached>,
     pub(super) needs: &'a AcceptNeeds,
     /// A word that no other run uses: names and tokens are made of it.
     pub(super) token: String,
+    /// When the run began, in seconds since 1970 by the operator's clock.
+    pub(super) began: i64,
     /// How etcd's counters stood when the run began.
     pub(super) baseline: Baseline,
     /// Where packets went when the run began, by host.
@@ -38,18 +40,14 @@ pub(super) struct Context<'a> {
 }
 
 impl<'a> Context<'a> {
-    pub(super) fn new(
-        site: &'a Site,
-        hosts: &'a BTreeMap<String, Arc<dyn Host>>,
-        needs: &'a AcceptNeeds,
-        run: u64,
-    ) -> Self {
+    pub(super) fn new(site: &'a Site, hosts: BTreeMap<String, Reached>, needs: &'a AcceptNeeds, run: u64) -> Self {
         let (baseline, flows) = (Baseline::default(), Flows::default());
         Self {
             site,
             hosts,
             needs,
             token: format!("ferry{run}"),
+            began: seconds_now(),
             baseline,
             flows,
             arena: OnceCell::new(),
@@ -57,16 +55,25 @@ impl<'a> Context<'a> {
         }
     }
 
-    /// `kubectl` on the first control-plane host that is connected.
+    /// `kubectl` on the first control-plane host that is connected and answers.
     pub(super) fn kubectl(&self) -> Result<Kubectl<'_>, Unseen> {
-        let mut masters = self.site.with(Role::ControlPlane);
-        let found = masters.find_map(|host| self.hosts.get(&host.name));
-        found.map(|host| Kubectl::on(host.as_ref())).ok_or_else(|| "no control-plane host is connected".to_owned())
+        let mut masters = self.site.with(Role::ControlPlane).filter_map(|host| self.hosts.get(&host.name)).peekable();
+        let none = if masters.peek().is_some() {
+            "every control-plane host is unreachable"
+        } else {
+            "no control-plane host is connected"
+        };
+        masters.find(|host| !host.is_gone()).map(|host| Kubectl::on(host)).ok_or_else(|| none.to_owned())
+    }
+
+    /// The hosts that were given up, by name.
+    pub(super) fn gone(&self) -> impl Iterator<Item = &str> {
+        self.hosts.iter().filter(|(_, host)| host.is_gone()).map(|(name, _)| name.as_str())
     }
 
     /// A host's connection.
     pub(super) fn host(&self, name: &str) -> Result<&dyn Host, Unseen> {
-        self.hosts.get(name).map(AsRef::as_ref).ok_or_else(|| format!("{name} is not connected"))
+        self.hosts.get(name).map(|host| host as &dyn Host).ok_or_else(|| format!("{name} is not connected"))
     }
 
     /// Does something on every host of the site that passes, at the same time; what it returns comes in the site's order.
@@ -111,7 +118,8 @@ impl<'a> Context<'a> {
         self.needs.stop.asked()
     }
 
-    /// Asks `look` until it says yes, the patience is over, or the run is to end. Gives back what was seen last.
+    /// Asks `look` until it says yes, the patience is over, or the run is to end. Gives back what was seen last. While a host
+    /// is away nothing is waited for: what it lacks will not come.
     pub(super) async fn until<T, F, G>(&self, patience: Duration, look: F) -> T
     where
         F: Fn() -> G,
@@ -120,7 +128,7 @@ impl<'a> Context<'a> {
         let end = tokio::time::Instant::now() + patience;
         loop {
             let (well, seen) = look().await;
-            if well || self.stopped() || tokio::time::Instant::now() >= end {
+            if well || self.stopped() || self.gone().next().is_some() || tokio::time::Instant::now() >= end {
                 return seen;
             }
             tokio::time::sleep(Duration::from_secs(2).min(patience)).await;
@@ -141,6 +149,12 @@ pub(super) fn said(error: &HostError) -> Unseen {
         Some(hint) => format!("{error} ({hint})"),
         None => error.to_string(),
     }
+}
+
+/// The operator's clock, in whole seconds since 1970.
+pub(super) fn seconds_now() -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(now.as_secs()).unwrap_or(i64::MAX)
 }
 
 /// The operator's clock, in seconds since 1970.

@@ -166,7 +166,7 @@ async fn without_servers(context: &Context<'_>) -> Without {
     let hosts = context.site.hosts.iter().filter_map(|host| Some((host, context.hosts.get(&host.name)?)));
     let look = hosts.map(|(host, connection)| async move {
         let count: Result<String, Unseen> =
-            output(connection.as_ref(), &Command::new("grep -c '^nameserver' /etc/resolv.conf || true")).await;
+            output(connection, &Command::new("grep -c '^nameserver' /etc/resolv.conf || true")).await;
         count.is_ok_and(|count| count.trim() == "0").then(|| host.name.clone())
     });
     Without(join_all(look).await.into_iter().flatten().collect())

@@ -29,7 +29,7 @@ pub(super) async fn look(context: &Context<'_>) -> Flows {
     let inside = &ranges(context);
     let hosts = context.site.hosts.iter().filter_map(|host| Some((&host.name, context.hosts.get(&host.name)?)));
     let look = hosts.map(|(name, host)| async move {
-        let text = output(host.as_ref(), &Command::root(LOOK)).await;
+        let text = output(host, &Command::root(LOOK)).await;
         (name.clone(), text.map(|text| attempts(&text, inside)))
     });
     join_all(look).await.into_iter().collect()

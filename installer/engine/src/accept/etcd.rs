@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 use super::context::{Context, Unseen, said};
 use super::finding::Finding;
 use super::metrics::{self, Metrics};
-use crate::host::Command;
+use crate::host::{Command, Host as _};
 use crate::site::file::Role;
 
 const ETCDCTL: &str = "/usr/local/bin/etcdctl --cacert=/etc/kubernetes/pki/etcd/ca.crt \
@@ -103,8 +103,9 @@ struct Alarm {
 /// What `etcdctl` on the first etcd host says about all members. It also speaks when a member is ill, with a status other
 /// than 0: the JSON on standard output counts. Standard error has a log of its own, in JSON lines.
 async fn ask<T: DeserializeOwned>(context: &Context<'_>, arguments: &str) -> Result<T, Unseen> {
-    let first = context.site.with(Role::Etcd).find_map(|host| context.hosts.get(&host.name));
-    let first = first.ok_or_else(|| "no etcd host is connected".to_owned())?;
+    let mut members = context.site.with(Role::Etcd).filter_map(|host| context.hosts.get(&host.name));
+    let first =
+        members.find(|host| !host.is_gone()).ok_or_else(|| "no etcd host is connected, or none answers".to_owned())?;
     let endpoint = |host: &crate::site::Host| format!("https://{}", SocketAddr::new(host.internal, 2379));
     let endpoints: Vec<String> = context.site.with(Role::Etcd).map(endpoint).collect();
     let command = Command::root(format!("{ETCDCTL} --endpoints={} {arguments} -w json", endpoints.join(",")));
@@ -214,8 +215,7 @@ pub(super) async fn hash(context: &Context<'_>) -> Vec<Finding> {
 pub(super) async fn baseline(context: &Context<'_>) -> Baseline {
     let hosts =
         context.site.with(Role::Etcd).filter_map(|host| Some((host.name.clone(), context.hosts.get(&host.name)?)));
-    let all =
-        join_all(hosts.map(|(name, host)| async move { Some((name, metrics::fetch(host.as_ref()).await.ok()?)) }));
+    let all = join_all(hosts.map(|(name, host)| async move { Some((name, metrics::fetch(host).await.ok()?)) }));
     all.await.into_iter().flatten().collect()
 }
 

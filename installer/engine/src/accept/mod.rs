@@ -4,7 +4,8 @@
 //! table::CHECKS ─► run ──Command──► hosts (kubectl, etcdctl, ctr, the probe; TLS handshakes from here)
 //!                   └──Finding──► waivers ──Event::Check──► journal ──► report
 //! ```
-//! One file a topic; a new check is a function there and one row in [`CHECKS`]. Nothing is left behind: what is made in the
+//! A host that can't be reached is looked for once more and then given up (`reach`): what needs it fails at once, and nothing is
+//! waited for. One file a topic; a new check is a function there and one row in [`CHECKS`]. Nothing is left behind: what is made in the
 //! cluster lies in the namespace [`NAMESPACE`], and goes with it, at the end of a run and at the start of the next.
 
 mod api;
@@ -26,6 +27,7 @@ mod nodes;
 mod pod_network;
 mod pods;
 mod probe;
+mod reach;
 mod registry;
 mod run;
 mod service;

@@ -28,7 +28,7 @@ pub struct AcceptNeeds {
     pub etcd_ca: String,
     /// The certificate of the registry's authority, PEM.
     pub registry_ca: String,
-    /// When the cluster was last changed on purpose: restarts of containers before it are no fault. None: 5 minutes ago.
+    /// Containers of the system that ended after this are a fault. None: when the checks begin.
     pub since: Option<Timestamp>,
     /// How long nodes and pods are waited for.
     pub patience: Duration,

@@ -75,7 +75,7 @@ async fn large(context: &Context<'_>, arena: &Arena) -> usize {
             "ip -o link show dev \"$(ip -o route get {} | sed -n 's/.* dev \\([^ ]*\\).*/\\1/p')\" | sed -n 's/.* mtu \\([0-9]*\\).*/\\1/p'",
             pod.address
         );
-        let text: Result<String, Unseen> = output(host.as_ref(), &Command::new(script)).await;
+        let text: Result<String, Unseen> = output(host, &Command::new(script)).await;
             text.ok().and_then(|text| text.trim().parse::<usize>().ok())
         });
     let read: BTreeSet<usize> = join_all(look).await.into_iter().flatten().collect();

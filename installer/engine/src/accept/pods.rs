@@ -1,14 +1,16 @@
-//! The system's pods: ready, and not starting again and again.
+//! The system's pods: ready when the checks begin, and not starting again while they are made.
 
 use ferry_bundle_format::lock::Timestamp;
 use serde::Deserialize;
 
 use super::arena::NAMESPACE;
-use super::context::{Context, now};
+use super::context::{Context, seconds_now};
 use super::finding::Finding;
+use super::kubectl::Kubectl;
 
-/// A restart longer ago than this is no fault, in seconds.
+/// A restart longer before the checks than this is not told, in seconds: kubelet's longest back-off.
 const RECENT: i64 = 300;
+const LIST: &str = "get pods -A -o json";
 
 #[derive(Debug, Deserialize)]
 pub(super) struct List {
@@ -81,20 +83,27 @@ struct Waiting {
     message: String,
 }
 
+/// Every pod is ready. A restart before the checks began is told, and is no fault: after a power cut every pod has one, and
+/// whoever accepts then wants to know whether all is well now. Whether it stays so is [`steady`]'s question.
 pub(super) async fn ready(context: &Context<'_>) -> Vec<Finding> {
     let kubectl = match context.kubectl() {
         Ok(kubectl) => kubectl,
         Err(why) => return vec![Finding::failed("", why, "connect a control-plane host")],
     };
     let look = || async {
-        match kubectl.json::<List>("get pods -A -o json").await {
+        match kubectl.json::<List>(LIST).await {
             Ok(list) => {
-                let since = context.needs.since.map_or_else(recent, Timestamp::unix);
                 let wrong: Vec<(&Pod, String)> =
-                    system(&list).filter_map(|pod| fault(pod, since).map(|why| (pod, why))).collect();
+                    system(&list).filter_map(|pod| fault(pod).map(|why| (pod, why))).collect();
                 let count = system(&list).count();
                 if wrong.is_empty() && count > 0 {
-                    (true, vec![Finding::passed("", format!("{count} pods, all ready"))])
+                    (
+                        true,
+                        vec![Finding::passed(
+                            "",
+                            format!("{count} pods, all ready{}", restarted(&list, context.began)),
+                        )],
+                    )
                 } else {
                     (false, failures(&wrong, count))
                 }
@@ -102,7 +111,39 @@ pub(super) async fn ready(context: &Context<'_>) -> Vec<Finding> {
             Err(why) => (false, vec![Finding::failed("", why, "see that the API server runs")]),
         }
     };
-    let mut findings = context.until(context.needs.patience, look).await;
+    with_logs(kubectl, context.until(context.needs.patience, look).await).await
+}
+
+/// No container of the system has ended while the checks were made: nothing starts again and again.
+pub(super) async fn steady(context: &Context<'_>) -> Vec<Finding> {
+    let kubectl = match context.kubectl() {
+        Ok(kubectl) => kubectl,
+        Err(why) => return vec![Finding::failed("", why, "connect a control-plane host")],
+    };
+    let since = context.needs.since.map_or(context.began, Timestamp::unix);
+    match kubectl.json::<List>(LIST).await {
+        Ok(list) => {
+            let wrong: Vec<(&Pod, String)> = system(&list)
+                .filter_map(|pod| {
+                    let ends: Vec<String> = ends(pod).filter(|end| end.at > since).map(|end| end.text).collect();
+                    (!ends.is_empty()).then(|| (pod, ends.join("\n")))
+                })
+                .collect();
+            if wrong.is_empty() {
+                let seconds = seconds_now() - since;
+                return vec![Finding::passed(
+                    "",
+                    format!("no container has ended in the {seconds} s since the checks began"),
+                )];
+            }
+            with_logs(kubectl, failures(&wrong, wrong.len())).await
+        }
+        Err(why) => vec![Finding::failed("", why, "see that the API server runs")],
+    }
+}
+
+/// The last words of the pods that the findings are about.
+async fn with_logs(kubectl: Kubectl<'_>, mut findings: Vec<Finding>) -> Vec<Finding> {
     for finding in findings.iter_mut().filter(|finding| finding.fix.is_some() && finding.subject.contains('/')) {
         let (namespace, name) = finding.subject.split_once('/').unwrap_or_default();
         let logs = format!("logs -n {namespace} {name} --all-containers --tail=10 --prefix");
@@ -111,10 +152,14 @@ pub(super) async fn ready(context: &Context<'_>) -> Vec<Finding> {
     findings
 }
 
-fn recent() -> i64 {
-    #[expect(clippy::cast_possible_truncation, reason = "seconds since 1970 fit")]
-    let now = now() as i64;
-    now - RECENT
+/// The restarts of the last minutes before the checks began, as a note.
+fn restarted(list: &List, began: i64) -> String {
+    let note = |pod: &Pod, end: End| {
+        let (name, ago) = (&pod.metadata.name, began - end.at);
+        format!("\nnote: {name}: {}, {ago} s before these checks began", end.text)
+    };
+    let recent = |end: &End| (0..RECENT).contains(&(began - end.at));
+    system(list).flat_map(|pod| ends(pod).filter(recent).map(move |end| note(pod, end))).collect()
 }
 
 fn system(list: &List) -> impl Iterator<Item = &Pod> {
@@ -137,21 +182,39 @@ fn failures(wrong: &[(&Pod, String)], count: usize) -> Vec<Finding> {
     wrong.iter().map(one).collect()
 }
 
-/// What is wrong with a pod: not ready, or a container has ended since that moment.
-fn fault(pod: &Pod, since: i64) -> Option<String> {
+/// How a container that was started again had ended.
+struct End {
+    /// In seconds since 1970.
+    at: i64,
+    text: String,
+}
+
+fn containers(pod: &Pod) -> impl Iterator<Item = &Container> {
+    pod.status.init_container_statuses.iter().chain(&pod.status.container_statuses)
+}
+
+fn ends(pod: &Pod) -> impl Iterator<Item = End> {
+    containers(pod).filter(|one| one.restart_count > 0).filter_map(|one| {
+        let ended = one.last_state.terminated.as_ref()?;
+        let at = ended.finished_at?;
+        let (name, code, times) = (&one.name, ended.exit_code, one.restart_count);
+        Some(End {
+            at: at.unix(),
+            text: format!("{name} ended with {code} ({}) at {at}, restart {times}", ended.reason),
+        })
+    })
+}
+
+/// What is wrong with a pod: not ready, or a container waits to be started.
+fn fault(pod: &Pod) -> Option<String> {
     if pod.status.phase == "Succeeded" {
         return None;
     }
     let mut faults = Vec::new();
-    for one in pod.status.init_container_statuses.iter().chain(&pod.status.container_statuses) {
+    for one in containers(pod) {
         if let Some(waiting) = &one.state.waiting {
             faults.push(format!("{} waits: {} {}", one.name, waiting.reason, waiting.message));
-        }
-        let ended = one.last_state.terminated.as_ref().filter(|_| one.restart_count > 0);
-        if let Some(ended) = ended.filter(|ended| ended.finished_at.is_some_and(|at| at.unix() > since)) {
-            let at = ended.finished_at.map(|at| at.to_string()).unwrap_or_default();
-            let (code, times) = (ended.exit_code, one.restart_count);
-            faults.push(format!("{} ended with {code} ({}) at {at}, restart {times}", one.name, ended.reason));
+            faults.extend(ends(pod).map(|end| end.text));
         }
     }
     let ready = pod.status.conditions.iter().find(|one| one.r#type == "Ready");

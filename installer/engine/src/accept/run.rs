@@ -4,11 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
+use futures_util::future::join_all;
+
 use super::context::Context;
 use super::finding::{Finding, Verdicts};
 use super::needs::AcceptNeeds;
+use super::reach::Reached;
 use super::table::{CHECKS, Check};
-use super::{arena, egress, etcd};
+use super::{arena, egress, etcd, reach};
 use crate::event::{Event, Verdict};
 use crate::host::Host;
 use crate::journal::Journal;
@@ -24,7 +27,7 @@ pub async fn run(
     journal: &Journal,
     needs: &AcceptNeeds,
 ) -> Verdicts {
-    let mut context = Context::new(site, hosts, needs, journal.run());
+    let mut context = Context::new(site, reach::all(hosts).await, needs, journal.run());
     let wanted: Vec<&Check> = CHECKS.iter().filter(|check| needs.wants(check.id)).collect();
     let mut verdicts = Verdicts::default();
     if wanted.iter().any(|check| check.id.starts_with("etcd.")) {
@@ -43,7 +46,7 @@ pub async fn run(
             break;
         }
         let begin = Instant::now();
-        let found = (check.look)(&context).await;
+        let found = look(check, &context).await;
         let ms = u64::try_from(begin.elapsed().as_millis()).unwrap_or(u64::MAX);
         for finding in found {
             let finding = waived(site, check.id, finding);
@@ -57,6 +60,20 @@ pub async fn run(
         journal.record(&Event::Note { text: format!("the namespace {} is still there: {why}", arena::NAMESPACE) });
     }
     verdicts
+}
+
+/// Makes a check. Those that need pods on every node are not begun while a host is away: each would wait for it in its own
+/// way.
+async fn look(check: &Check, context: &Context<'_>) -> Vec<Finding> {
+    if check.arena {
+        join_all(context.hosts.values().map(Reached::answers)).await;
+        let gone: Vec<&str> = context.gone().collect();
+        if !gone.is_empty() {
+            let failed = |host: &&str| Finding::failed(*host, "host unreachable: not checked", reach::FIX);
+            return gone.iter().map(failed).collect();
+        }
+    }
+    (check.look)(context).await
 }
 
 fn event(check: &Check, finding: &Finding, ms: u64) -> Event {

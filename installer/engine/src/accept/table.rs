@@ -29,12 +29,12 @@ macro_rules! rows {
     };
 }
 
-/// Every check, in the order in which they are made: the egress check is last, because it watches the others.
+/// Every check, in the order in which they are made: the last ones have watched the others.
 pub const CHECKS: &[Check] = rows! {
     "nodes.ready"       "every host of the site is a node, Ready, without pressure"   false nodes::ready;
     "nodes.versions"    "kubelets and runtimes have the bundle's versions"            false nodes::versions;
     "nodes.marks"       "labels and taints are as planned"                            false nodes::marks;
-    "pods.ready"        "all pods of the system are ready and stay up"                false pods::ready;
+    "pods.ready"        "all pods of the system are ready"                            false pods::ready;
     "api.ready"         "the API is ready on each control-plane address"              false api::ready;
     "api.endpoint"      "every host reaches the API by its name"                      false api::endpoint;
     "etcd.health"       "every member of etcd is healthy; there is one leader"        false etcd::health;
@@ -62,6 +62,7 @@ pub const CHECKS: &[Check] = rows! {
     "etcd.fsync"        "etcd's log reaches the disk fast enough"                     false etcd::fsync;
     "etcd.commit"       "etcd's database commits fast enough"                         false etcd::commit;
     "etcd.leader"       "etcd's leader has stayed during these checks"                false etcd::leader;
+    "pods.steady"       "no pod of the system has started again during these checks"  false pods::steady;
     "egress.none"       "nothing has tried to leave the site"                         false egress::none;
 };
 

@@ -58,7 +58,10 @@ impl Block {
             begin = quote(&self.begin()),
             end = quote(&self.end()),
         );
-        Piece::Script { script: changing(&self.what(), &body), input: Input::Text(self.whole()) }
+        Piece::Script {
+            script: changing(&self.what(), (&self.probe(), &self.wanted()), &body),
+            input: Input::Text(self.whole()),
+        }
     }
 
     pub(super) fn undo(&self) -> String {

@@ -144,7 +144,10 @@ impl File {
             Content::Fetched { url, .. } => return vec![self.fetch(url)],
             Content::Blob { .. } | Content::Member { .. } => {
                 let keep = format!("f_keep {path} {}", self.key());
-                return vec![Piece::plain(changing(&self.what(), &keep)), Piece::Upload];
+                return vec![
+                    Piece::plain(changing(&self.what(), (&self.probe(), &self.wanted()), &keep)),
+                    Piece::Upload,
+                ];
             }
         };
         vec![Piece::Script { script: self.received("cat >\"$part\""), input }]
@@ -173,7 +176,7 @@ impl File {
              chown {owner} \"$part\"; chmod {mode:o} \"$part\"; sync \"$part\" 2>/dev/null || sync\nmv -f -- \"$part\" {path}",
             key = self.key(),
         );
-        changing(&self.what(), &body)
+        changing(&self.what(), (&self.probe(), &self.wanted()), &body)
     }
 
     pub(super) fn undo(&self) -> String {

@@ -53,7 +53,7 @@ impl Folder {
             quote(&self.owner),
             self.mode
         );
-        changing(&self.what(), &body)
+        changing(&self.what(), (&self.probe(), &self.wanted()), &body)
     }
 
     pub(super) fn undo(&self) -> String {

@@ -134,7 +134,8 @@ impl Run {
             )
         });
         // The lock is not for children that go on living, such as a unit's shim.
-        changing(&self.what(), &format!("{record}( exec 9>&-\n{}\n)\n{stamp}", self.command))
+        let body = format!("{record}( exec 9>&-\n{}\n)\n{stamp}", self.command);
+        changing(&self.what(), (&self.probe(), YES), &body)
     }
 
     pub(super) fn undo(&self) -> Option<String> {

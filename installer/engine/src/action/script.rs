@@ -34,10 +34,14 @@ f_log() { printf '%s %s %s\n' "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$1" "$2" >>$S/le
 f_keep() { [ -e "$S/before/$2" ] || [ -e "$S/before/$2.absent" ] || { if [ -e "$1" ]; then cp -a -- "$1" "$S/before/$2.part" && sync && mv -f -- "$S/before/$2.part" "$S/before/$2"; else : >"$S/before/$2.absent"; fi; }; }
 "#;
 
-/// A script that changes something: with the prelude, and entered in the ledger under `what`.
-pub(super) fn changing(what: &str, body: &str) -> String {
-    let what = quote(what);
-    format!("{PRELUDE}f_log begin {what}\n{body}\nf_log done {what}\n")
+/// A script that changes something: with the prelude, and entered in the ledger under `what`. When its turn has come it
+/// looks once more whether it is so already (`probe` prints `wanted`): a script that outlived its connection may have done it
+/// since somebody looked.
+pub(super) fn changing(what: &str, (probe, wanted): (&str, &str), body: &str) -> String {
+    let (what, wanted) = (quote(what), quote(wanted));
+    format!(
+        "{PRELUDE}[ \"$(set +eu; exec 9>&-\n{probe}\n)\" != {wanted} ] || exit 0\nf_log begin {what}\n{body}\nf_log done {what}\n"
+    )
 }
 
 /// A script that takes something back, likewise.

@@ -2,17 +2,19 @@
 
 use std::collections::BTreeSet;
 
-use super::{Plan, Stage};
+use super::{Plan, Planned, Stage};
+use crate::action::{Action, Subject};
 
 /// Steps of other hosts that follow from a host being there or not: its name, its pods' routes, its API server among those
 /// that are balanced, what it fetches, its place among the nodes.
-const FOLLOWING: [&str; 8] = [
+const FOLLOWING: [&str; 9] = [
     "hosts.names/",
     "hosts.firewall/",
     "registry.content/",
     "runtime.network/",
     "runtime.balancer/",
     "join.token/",
+    "cluster.names/",
     "cluster.network/",
     "cluster.ready/",
 ];
@@ -24,7 +26,9 @@ pub fn narrow(plan: &mut Plan, hosts: &BTreeSet<String>) -> Vec<String> {
     for Stage { steps, .. } in &mut plan.stages {
         steps.retain(|step| {
             let kept = hosts.contains(&step.host) || FOLLOWING.iter().any(|begin| step.id.starts_with(begin));
-            if !kept && step.open() > 0 {
+            // That something is waited for is no difference: a busy host answers late.
+            let waits = |one: &Planned| matches!(&one.action, Action::Run(run) if run.about == Subject::Wait);
+            if !kept && step.actions.iter().any(|one| !one.is_done() && !waits(one)) {
                 left_out.push(step.id.clone());
             }
             kept
@@ -37,7 +41,7 @@ pub fn narrow(plan: &mut Plan, hosts: &BTreeSet<String>) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::action::{Action, File};
+    use crate::action::File;
     use crate::plan::Step;
     use ferry_bundle_format::Digest;
     use ferry_bundle_format::lock::Timestamp;

@@ -33,25 +33,24 @@ pub struct ProbeFile {
 
 /// Measures what facts can't tell. `probes` are by architecture; a host without one is not measured, and neither is one
 /// without facts. Changes nothing that it does not take away again: a folder with the probe, and a file for the disk's test.
+/// `owner` names that folder: what a run of the same owner had to leave there, because it was killed, goes first.
 pub async fn measure(
     site: &Site,
     hosts: &BTreeMap<String, Arc<dyn Host>>,
     facts: &BTreeMap<String, Facts>,
     probes: &BTreeMap<String, ProbeFile>,
+    owner: &str,
 ) -> Measurements {
     let mut measurements = Measurements::default();
     let token = format!("{:016x}", std::collections::hash_map::RandomState::new().build_hasher().finish());
     let mut placed = BTreeMap::new();
     let all = site.hosts.iter().filter_map(|entry| Some((entry, hosts.get(&entry.name)?, facts.get(&entry.name)?)));
-    let placing = all.map(|(entry, host, facts)| {
-        let token = token.as_str();
-        async move {
-            let probe = match probes.get(&facts.arch) {
-                Some(file) => Probe::place(host.as_ref(), file, token).await,
-                None => Err(format!("the bundle has no probe for {}", facts.arch)),
-            };
-            (entry, facts, probe)
-        }
+    let placing = all.map(|(entry, host, facts)| async move {
+        let probe = match probes.get(&facts.arch) {
+            Some(file) => Probe::place(host.as_ref(), file, owner).await,
+            None => Err(format!("the bundle has no probe for {}", facts.arch)),
+        };
+        (entry, facts, probe)
     });
     for (entry, facts, probe) in join_all(placing).await {
         let mut one = HostMeasurement::default();

@@ -59,11 +59,12 @@ pub(super) struct Probe<'a> {
 }
 
 impl<'a> Probe<'a> {
-    /// Brings it to the first folder from which it can be run.
-    pub(super) async fn place(host: &'a dyn Host, file: &ProbeFile, token: &str) -> Result<Self, String> {
+    /// Brings it to the first folder from which it can be run. What is there of a run of the same owner that was killed goes.
+    pub(super) async fn place(host: &'a dyn Host, file: &ProbeFile, owner: &str) -> Result<Self, String> {
         let mut refused = Vec::new();
         for parent in FOLDERS {
-            let probe = Self { host, folder: format!("{parent}/ferry-probe-{token}") };
+            let probe = Self { host, folder: format!("{parent}/ferry-probe-{owner}") };
+            let _ = probe.remove().await;
             match probe.try_place(file).await {
                 Ok(()) => return Ok(probe),
                 Err(why) => refused.push(format!("{parent}: {why}")),

@@ -135,10 +135,13 @@ pub(super) const SANE: Check = Check {
     fix: "set the clock (date -s, hwclock -w)",
     run: Run::Host(|on| {
         let Some(made) = on.whole.needs.made_at else { return Seen::skipped("the bundle does not say when") };
-        let days = (on.facts.clock.epoch_ns / 1_000_000_000 - i128::from(made)) / 86_400;
         let seconds = on.facts.clock.epoch_ns / 1_000_000_000 - i128::from(made);
         let when = if seconds < 0 { "before" } else { "after" };
-        Seen::judge(seconds >= 0, format!("{} days {when} the bundle", days.abs()))
+        let (count, unit) = match seconds.abs() {
+            seconds @ ..172_800 => (seconds / 60, "minutes"),
+            seconds => (seconds / 86_400, "days"),
+        };
+        Seen::judge(seconds >= 0, format!("{count} {unit} {when} the bundle"))
     }),
 };
 

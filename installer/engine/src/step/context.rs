@@ -27,6 +27,8 @@ pub struct Context<'a> {
     pub probe_images: &'a BTreeMap<Arch, ProbeImage>,
     /// The files that hosts fetch from the registry, gathered while steps are built.
     fetched: RefCell<BTreeMap<Digest, PushedFile>>,
+    /// Each node's place among the shares of the pod addresses.
+    pub(super) places: BTreeMap<String, u32>,
 }
 
 /// Files below this size, in bytes, are sent to each host: asking the registry costs as much.
@@ -66,7 +68,7 @@ impl<'a> Context<'a> {
         vault: &'a mut Vault,
         probe_images: &'a BTreeMap<Arch, ProbeImage>,
     ) -> Self {
-        Self { site, facts, supply, vault, probe_images, fetched: RefCell::default() }
+        Self { site, facts, supply, vault, probe_images, fetched: RefCell::default(), places: BTreeMap::new() }
     }
 }
 

@@ -35,6 +35,7 @@ use crate::site::file::Role;
 
 /// The stages of an install, in order. Hosts of which nothing is known are left out: their steps are owed.
 pub fn stages(context: &mut Context<'_>) -> Result<Vec<Stage>, StepBuildError> {
+    network::allot(context);
     let site = context.site;
     let hosts: Vec<&Host> = site.hosts.iter().filter(|host| context.is_reached(host)).collect();
     let with = |role| hosts.iter().copied().filter(move |host| host.is(role));

@@ -1,5 +1,7 @@
 //! The pod network. `host-routes`: a bridge on each node and one route to each other node's share of the pod addresses.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde_json::json;
 
 use super::base::{PROGRAMS, is_essential};
@@ -14,10 +16,33 @@ use crate::site::{Cidr, Host, Site};
 /// Where the network's configuration for containerd lies.
 const CONFLIST: &str = "/etc/cni/net.d/10-ferry.conflist";
 
-/// The share of the pod addresses that a node has: by its place among the nodes of the site file.
-pub(super) fn share(site: &Site, host: &Host) -> Option<Cidr> {
-    let place = site.hosts.iter().filter(|one| one.is_node()).position(|one| one.name == host.name)?;
-    site.kubernetes.pod_cidr.value.subnet(u128::try_from(place).ok()?, site.kubernetes.node_prefix)
+/// The vault's entry with each node's place among the shares of the pod addresses.
+const PLACES: &str = "network/places";
+
+/// Gives every node a place among the shares of the pod addresses, and keeps it: a node that is there must not get
+/// another one because a host came or went. A place that is free is given to the next.
+pub(super) fn allot(context: &mut Context<'_>) {
+    let known = context.vault.get(PLACES).and_then(|text| serde_json::from_str(text.expose()).ok());
+    let mut places: BTreeMap<String, u32> = known.unwrap_or_default();
+    let before = places.clone();
+    places.retain(|name, _| context.site.host(name).is_some_and(Host::is_node));
+    for host in context.site.hosts.iter().filter(|host| host.is_node()) {
+        if !places.contains_key(&host.name) {
+            let taken: BTreeSet<u32> = places.values().copied().collect();
+            let free = (0..).find(|place| !taken.contains(place)).unwrap_or_default();
+            places.insert(host.name.clone(), free);
+        }
+    }
+    if places != before {
+        context.vault.put(PLACES, serde_json::to_string(&places).unwrap_or_default());
+    }
+    context.places = places;
+}
+
+/// The share of the pod addresses that a node has.
+fn share(context: &Context<'_>, host: &Host) -> Option<Cidr> {
+    let kubernetes = &context.site.kubernetes;
+    kubernetes.pod_cidr.value.subnet(u128::from(*context.places.get(&host.name)?), kubernetes.node_prefix)
 }
 
 fn unsupported(site: &Site) -> Result<(), StepBuildError> {
@@ -33,7 +58,7 @@ fn unsupported(site: &Site) -> Result<(), StepBuildError> {
 pub(super) fn files(context: &Context<'_>, host: &Host) -> Result<Vec<Step>, StepBuildError> {
     unsupported(context.site)?;
     let none = || StepBuildError::Unsupported(format!("{} gets no share of the pod addresses", host.name));
-    let own = share(context.site, host).ok_or_else(none)?;
+    let own = share(context, host).ok_or_else(none)?;
     let mut bridge = json!({
         "type": "bridge", "bridge": "cni0", "isGateway": true, "ipMasq": true, "hairpinMode": true,
         "ipam": {"type": "host-local", "ranges": [[{"subnet": own.to_string()}]], "routes": [{"dst": "0.0.0.0/0"}]},
@@ -48,25 +73,29 @@ pub(super) fn files(context: &Context<'_>, host: &Host) -> Result<Vec<Step>, Ste
     let text = serde_json::to_string_pretty(&list).unwrap_or_default() + "\n";
     let mut actions = vec![Action::File(File::text(CONFLIST, text))];
     let others: Vec<&Host> = context.site.hosts.iter().filter(|one| one.is_node() && one.name != host.name).collect();
-    if !others.is_empty() {
-        actions.extend(routes(context.site, &others));
-    }
+    actions.extend(routes(context, &others));
     let mut step = Step::new("runtime.network", &host.name, "the pod network's files", actions);
     step.essential = is_essential(host);
     Ok(vec![step])
 }
 
 /// One route for each other node, and none of its traffic hidden behind this node's address. Set again at every boot.
-fn routes(site: &Site, others: &[&Host]) -> Vec<Action> {
+fn routes(context: &Context<'_>, others: &[&Host]) -> Vec<Action> {
     let lines: String = others
         .iter()
-        .filter_map(|other| Some(format!("ip route replace {} via {}\n", share(site, other)?, other.internal)))
+        .filter_map(|other| Some(format!("ip route replace {} via {}\n", share(context, other)?, other.internal)))
         .collect();
-    let pods = site.kubernetes.pod_cidr.value;
+    let pods = context.site.kubernetes.pod_cidr.value;
+    // Routes to hosts that have left.
+    let known: Vec<String> = others.iter().filter_map(|other| Some(share(context, other)?.to_string())).collect();
+    let gone = format!(
+        "ip route show root {pods} | awk '/ via / {{print $1}}' | while read -r to; do case ' {} ' in *\" $to \"*) ;; *) ip route del \"$to\" ;; esac; done\n",
+        known.join(" ")
+    );
     let keep = format!(
         "iptables -w -t nat -C POSTROUTING -s {pods} -d {pods} -j ACCEPT 2>/dev/null || iptables -w -t nat -I POSTROUTING 1 -s {pods} -d {pods} -j ACCEPT\n"
     );
-    let script = format!("#!/bin/sh\n# Routes to the pods of the other nodes.\nset -eu\n{lines}{keep}");
+    let script = format!("#!/bin/sh\n# Routes to the pods of the other nodes.\nset -eu\n{lines}{gone}{keep}");
     let service = format!(
         "[Unit]\nDescription=Routes to the pods of the other nodes\nAfter=network-online.target\nWants=network-online.target\n\n[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart={PROGRAMS}/pod-routes\n\n[Install]\nWantedBy=multi-user.target\n"
     );
@@ -82,7 +111,7 @@ fn routes(site: &Site, others: &[&Host]) -> Vec<Action> {
 pub(super) fn step(context: &Context<'_>, host: &Host) -> Step {
     let mut actions = Vec::new();
     for node in context.nodes() {
-        let Some(own) = share(context.site, node) else { continue };
+        let Some(own) = share(context, node) else { continue };
         let (name, own) = (quote(&node.name), own.to_string());
         actions.push(Action::Run(
             Run::unless(

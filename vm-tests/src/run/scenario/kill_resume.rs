@@ -115,10 +115,10 @@ impl Tried<'_> {
     fn round(&self, number: usize, mut moments: Vec<Moment>, struck: &mut [usize; 4]) -> Result<(), Error> {
         let (bench, name) = (self.bench, format!("round{number}"));
         let site = fresh(bench, &name, Some(&self.vault))?;
-        // One Ctrl-C a round, where a third of its moments have passed in the first, two thirds in the second, …
-        let at = 1 + number % moments.len().max(2);
-        if let Some(moment) = moments.get(at).cloned() {
-            moments.insert(at, Moment { strike: Strike::Interrupt, ..moment });
+        // One Ctrl-C a round, halfway between two other moments: other two in each round.
+        let at = 1 + number % moments.len().saturating_sub(1).max(1);
+        if let [Some(before), Some(after)] = [moments.get(at - 1), moments.get(at)].map(|one| one.map(|one| one.at)) {
+            moments.insert(at, self.timeline.moment((before + after) / 2, Strike::Interrupt));
         }
         let mut run = self.start(&site, &name)?;
         let mut pending = None;
@@ -160,9 +160,17 @@ impl Tried<'_> {
     fn finish(&self, name: &str, site: &Path, mut run: Run, strike: Option<Strike>) -> Result<(), Error> {
         let bench = self.bench;
         let mut code = bench.step(&format!("{name}: to the end"), || run.end(PATIENCE))?;
+        bench.check(
+            "a run that was struck ends with a code that says so",
+            may_end(strike, code),
+            format!("exit code {code}, the last of {name}"),
+        );
         let mut codes = vec![code];
-        while code != 0 && codes.len() <= RERUNS && may_end(strike, code) {
+        // One that was struck is no run in peace, however it ended.
+        let mut peace = strike.is_none();
+        while (code != 0 || !peace) && codes.len() <= RERUNS {
             code = bench.step(&format!("{name}: again"), || self.start(site, name)?.end(PATIENCE))?;
+            peace = true;
             codes.push(code);
         }
         bench.evidence.copy(&installer::state_of(site), name);

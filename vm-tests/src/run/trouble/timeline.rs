@@ -101,7 +101,9 @@ fn millis(time: Duration) -> u64 {
 }
 
 impl Timeline {
-    fn moment(&self, at: Duration, strike: Strike) -> Moment {
+    /// The moment at this time of the undisturbed install.
+    #[must_use]
+    pub fn moment(&self, at: Duration, strike: Strike) -> Moment {
         let before = self.marks.iter().rev().find(|(time, _)| *time <= at);
         let after = at.saturating_sub(before.map_or(Duration::ZERO, |(time, _)| *time));
         Moment { at, strike, mark: before.map(|(_, mark)| mark.clone()), after }

@@ -1,11 +1,12 @@
 //! What was done to its end more than once, by the ledger that the host itself keeps.
 //!
-//! Waiting is safe twice, and so is starting a unit; of everything else `done` may stand in the ledger once, and nothing
-//! may begin again after that.
+//! Waiting is safe twice, and so is starting a unit, and so is bringing a file: its entry is made when what was there before
+//! is kept, its content comes after that, by digest and rename. Of everything else `done` may stand in the ledger once, and
+//! nothing may begin again after that.
 
 use std::collections::BTreeMap;
 
-use ferry_engine::action::{Action, Subject};
+use ferry_engine::action::{Action, Content, File, Subject};
 use ferry_engine::plan::Plan;
 
 /// What began again after it had been done.
@@ -44,6 +45,9 @@ pub fn repeated(ledger: &str, plan: &Plan) -> Vec<Repeated> {
 fn safe(action: &Action) -> Option<String> {
     match action {
         Action::Run(run) if run.about == Subject::Wait => Some(format!("run:{}", run.title)),
+        Action::File(File { path, content: Content::Blob { .. } | Content::Member { .. }, .. }) => {
+            Some(format!("file:{path}"))
+        }
         Action::Unit(unit) => Some(format!("unit:{}", unit.name)),
         _ => None,
     }

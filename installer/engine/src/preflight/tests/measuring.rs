@@ -126,7 +126,7 @@ async fn ports_disks_and_wires_are_measured_and_nothing_stays() {
     let probes = BTreeMap::from([("amd64".to_owned(), probe())]);
     let hosts = wire.hosts();
 
-    world.measurements = measure(&world.site, &hosts, &world.facts, &probes).await;
+    world.measurements = measure(&world.site, &hosts, &world.facts, &probes, "owner").await;
     let findings = world.check();
     assert_eq!(failed(&findings), BTreeSet::new(), "{:#?}", world.measurements);
     let passed = |id: &str| {
@@ -146,7 +146,7 @@ async fn ports_disks_and_wires_are_measured_and_nothing_stays() {
         return;
     }
     let pair = |id: &str| (id.to_owned(), Some("node2".to_owned()), Some("node1".to_owned()));
-    world.measurements = measure(&world.site, &hosts, &world.facts, &probes).await;
+    world.measurements = measure(&world.site, &hosts, &world.facts, &probes, "owner").await;
     assert_eq!(failed(&world.check()), BTreeSet::from([pair("network.reach"), pair("network.payload")]));
 
     // Only what is big is lost, and a port is taken that no list shows.
@@ -163,7 +163,7 @@ async fn ports_disks_and_wires_are_measured_and_nothing_stays() {
     while !said.contains("ready") {
         assert!(std::io::BufRead::read_line(&mut reader, &mut said).expect("a line") > 0, "it never got ready");
     }
-    world.measurements = measure(&world.site, &hosts, &world.facts, &probes).await;
+    world.measurements = measure(&world.site, &hosts, &world.facts, &probes, "owner").await;
     taken.kill().and_then(|()| taken.wait()).expect("it ends");
     let bind = ("ports.bind".to_owned(), Some("node1".to_owned()), None);
     assert_eq!(failed(&world.check()), BTreeSet::from([bind, pair("network.payload")]), "{:#?}", world.measurements);
@@ -174,7 +174,7 @@ async fn ports_disks_and_wires_are_measured_and_nothing_stays() {
 async fn a_host_without_a_probe_is_not_measured() {
     let world = World::healthy();
     let hosts = BTreeMap::from([("node1".to_owned(), Arc::new(LocalHost::new("node1")) as Arc<dyn Host>)]);
-    let found: Measurements = measure(&world.site, &hosts, &world.facts, &BTreeMap::new()).await;
+    let found: Measurements = measure(&world.site, &hosts, &world.facts, &BTreeMap::new(), "owner").await;
     assert_eq!(found.not_measured.as_deref(), Some("the bundle has no probe for amd64"));
     assert!(found.dialled.is_empty() && found.hosts["node1"].binds.is_empty());
 }

@@ -2,8 +2,11 @@
 
 use std::path::Path;
 
-use super::super::{CHECKS, Finding, Findings, Measurements, Outcome, Severity, Verdict, check, document, render};
+use super::super::{
+    CHECKS, Finding, Findings, Measurements, Outcome, Severity, Silence, Verdict, check, document, render,
+};
 use super::site::World;
+use crate::host::{HostError, HostErrorKind};
 
 fn find<'a>(findings: &'a Findings, id: &str, host: Option<&str>) -> &'a Finding {
     findings.findings.iter().find(|one| one.check == id && one.host.as_deref() == host).unwrap()
@@ -51,6 +54,42 @@ fn what_was_not_measured_never_passes() {
     }
     let fsync = &find(&findings, "disk.fsync", Some("node1")).outcome;
     assert!(matches!(fsync, Outcome::NotApplicable { reason } if reason == "not measured: the bundle has no probe"));
+}
+
+#[test]
+fn hosts_that_say_nothing_are_named_with_what_helps() {
+    let mut world = World::healthy();
+    world.facts.remove("node1");
+    world.facts.remove("node2");
+    let (address, why) = ("10.0.0.11:22".to_owned(), "connection refused".to_owned());
+    let away = HostError::new("node1", HostErrorKind::Unreachable { address, why });
+    let refused = HostError::new("node2", HostErrorKind::Privilege("sudo wants a password".into()));
+    world.measurements.silent =
+        [&away, &refused].map(|error| (error.host.clone(), Silence::from(error))).into_iter().collect();
+    let findings = world.check();
+    let outcome = |id: &str, host: &str| find(&findings, id, Some(host)).outcome.clone();
+    let failed = |evidence: &str, fix: &str| Outcome::Failed { evidence: evidence.into(), fix: fix.into() };
+    let unreachable =
+        failed("can't reach 10.0.0.11:22: connection refused", "check address, port, bastions, and that sshd runs");
+    assert_eq!(outcome("ssh.reach", "node1"), unreachable);
+    assert!(matches!(outcome("ssh.root", "node1"), Outcome::NotApplicable { .. }));
+    assert!(matches!(outcome("ssh.reach", "node2"), Outcome::Passed { .. }));
+    let rootless = failed("can't become root: sudo wants a password", "set `privilege`: sudo, sudoPassword or su");
+    assert_eq!(outcome("ssh.root", "node2"), rootless);
+    assert_eq!(findings.verdict(), Verdict::Blocked);
+}
+
+#[test]
+fn a_worker_that_is_away_is_owed_its_steps_and_stops_nobody() {
+    let mut world = World::healthy();
+    world.facts.remove("node2");
+    let away = HostError::new("node2", HostErrorKind::Lost("connection reset".into()));
+    for silence in [None, Some(Silence::from(&away))] {
+        world.measurements.silent = silence.into_iter().map(|silence| ("node2".to_owned(), silence)).collect();
+        let findings = world.check();
+        assert!(matches!(find(&findings, "ssh.reach", Some("node2")).outcome, Outcome::Planned { .. }));
+        assert_eq!(findings.verdict(), Verdict::Ready, "{:?}", findings.failures());
+    }
 }
 
 #[test]

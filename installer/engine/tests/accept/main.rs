@@ -1,5 +1,6 @@
 //! Every check passes on a healthy node and fails on one that is ill in just that way; runs clean up, stop, waive, choose.
 
+mod absent;
 mod scripted;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -188,7 +189,7 @@ fn cases() -> Vec<Case> {
             ),
         ),
         case(
-            "pods.ready",
+            "pods.steady",
             "ended with 1",
             altered(
                 "pods.json",
