@@ -45,6 +45,7 @@ pub(crate) async fn run(arguments: &Args, common: &Common) -> Result<ExitCode, F
         show::text(&rounds::show(&all));
         return Ok(ExitCode::Success);
     }
+    all_there(&session).await?;
     let file = match arguments.snapshot.as_str() {
         "latest" => latest(&session).await?,
         path => PathBuf::from(path),
@@ -82,6 +83,25 @@ pub(crate) async fn run(arguments: &Args, common: &Common) -> Result<ExitCode, F
         }
     }
     Ok(if done.owed.is_empty() { ExitCode::Success } else { ExitCode::Owed })
+}
+
+/// Every etcd host has to be there before anything is begun; all that are not are named together.
+async fn all_there(session: &Session) -> Result<(), Failure> {
+    let command = Command::new("true");
+    let asked = session.site.with(Role::Etcd).filter_map(|host| {
+        let (host, command) = (session.hosts.get(&host.name)?, &command);
+        Some(async move { host.run(command).await.err() })
+    });
+    let away: Vec<_> = futures_util::future::join_all(asked).await.into_iter().flatten().collect();
+    if away.is_empty() {
+        return Ok(());
+    }
+    let text =
+        format!("{} etcd hosts can't be worked on, and a restore needs all of them; nothing was changed", away.len());
+    let mut failure = Failure::new(ExitCode::Host, text);
+    failure.causes.extend(away.iter().map(ToString::to_string));
+    Err(failure
+        .hint("power them on; one that is lost for good has to leave the site first: `ferry-install nodes remove`"))
 }
 
 /// The newest snapshot that any reachable host has, brought here; or the newest that is here already.

@@ -202,6 +202,9 @@ fn look() -> String {
 for i in $(seq 240); do {KUBECTL} get --raw /readyz >/dev/null 2>&1 && break; sleep 1; done
 {KUBECTL} get --raw /readyz >/dev/null
 {KUBECTL} get namespace kube-system -o name >/dev/null
+# Controllers wait until the leases of before have lapsed; until one is renewed nobody acts.
+renewed() {{ {KUBECTL} -n kube-system get lease kube-controller-manager -o jsonpath={{.spec.renewTime}} 2>/dev/null || :; }}
+before=$(renewed); for i in $(seq 90); do [ \"$(renewed)\" = \"$before\" ] || break; sleep 1; done
 keys=$({ETCDCTL} get '' --prefix --count-only -w fields 2>/dev/null | sed -n 's/^\"Count\" : //p'); echo \"keys $keys\""
     )
 }
