@@ -155,7 +155,7 @@ impl Action {
     pub fn bytes(&self) -> u64 {
         match self {
             // What a host fetches from the registry has crossed the operator's link once, with the push.
-            Self::File(File { content: Content::Fetched { .. }, .. }) => 0,
+            Self::File(file) if matches!(file.content, Content::Fetched { .. }) => 0,
             Self::File(file) => file.content.size(),
             Self::Block(block) => block.text.len() as u64,
             Self::Push(push) => push.bytes,

@@ -74,10 +74,8 @@ pub fn stages(context: &mut Context<'_>) -> Result<Vec<Stage>, StepBuildError> {
     for host in nodes().filter(|host| !host.is(Role::ControlPlane)) {
         joins.extend(worker::steps(context, host)?);
     }
-    let mut cluster: Vec<Step> = Vec::new();
-    cluster.push(coredns::step(context, lead));
-    cluster.push(network::step(context, lead));
-    cluster.push(control_plane::finish(context, lead));
+    let cluster =
+        vec![coredns::step(context, lead), network::step(context, lead), control_plane::finish(context, lead)];
     let backups = with(Role::Etcd).map(|host| backup::step(context, host)).collect();
     let stages = [
         ("hosts", base, false),
