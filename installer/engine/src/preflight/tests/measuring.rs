@@ -130,7 +130,9 @@ async fn ports_disks_and_wires_are_measured_and_nothing_stays() {
     std::fs::create_dir_all(&left).expect("made");
     std::fs::write(left.join("probe"), "half of it").expect("written");
     let [timed, other] = [".ferry-fsync-1", ".other-fsync-1"].map(|name| folder.path().join(name));
-    [&timed, &other].map(|file| std::fs::write(file, "Z").expect("written"));
+    for file in [&timed, &other] {
+        std::fs::write(file, "Z").expect("written");
+    }
 
     world.measurements = measure(&world.site, &hosts, &world.facts, &probes, "owner").await;
     let findings = world.check();
