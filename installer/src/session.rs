@@ -98,35 +98,46 @@ impl Session {
         &self,
         may_be_away: impl Fn(&site::Host) -> bool,
     ) -> Result<BTreeMap<String, Facts>, Failure> {
+        let (known, mut failures) = self.gathered().await;
+        failures.retain(|name, error| {
+            let away = error.is_absence() && self.site.host(name).is_some_and(&may_be_away);
+            if away {
+                show::aside(&format!("{error}; it is left out, and owed its steps"));
+            }
+            !away
+        });
+        if failures.is_empty() { Ok(known) } else { Err(self.unreached(failures.values())) }
+    }
+
+    /// What every host is like that says so, and why the others do not.
+    pub(crate) async fn gathered(&self) -> (BTreeMap<String, Facts>, BTreeMap<String, HostError>) {
         let asked = self.site.hosts.iter().filter_map(|host| {
             let reached = self.hosts.get(&host.name)?.clone();
             let paths = facts::paths_of(&self.site, host);
             Some(async move { (host.name.clone(), facts::gather_about(reached.as_ref(), &paths).await) })
         });
-        let mut known = BTreeMap::new();
-        let mut failures: Vec<HostError> = Vec::new();
+        let (mut known, mut failures) = (BTreeMap::new(), BTreeMap::new());
         for (name, result) in futures_util::future::join_all(asked).await {
             match result {
                 Ok(facts) => drop(known.insert(name, facts)),
-                Err(error) if error.is_absence() && self.site.host(&name).is_some_and(&may_be_away) => {
-                    show::aside(&format!("{error}; it is left out, and owed its steps"));
-                }
-                Err(error) => failures.push(error),
+                Err(error) => drop(failures.insert(name, error)),
             }
         }
-        if failures.is_empty() {
-            return Ok(known);
-        }
+        (known, failures)
+    }
+
+    /// That these hosts can't be worked on.
+    pub(crate) fn unreached<'a>(&self, failures: impl ExactSizeIterator<Item = &'a HostError>) -> Failure {
         let mut failure = Failure::new(
             ExitCode::Host,
             format!("{} of {} hosts can't be worked on", failures.len(), self.hosts.len()),
         );
-        for error in &failures {
+        for error in failures {
             failure.causes.push(error.to_string());
             failure.hints.extend(error.hint());
         }
         failure.hints.dedup();
-        Err(failure)
+        failure
     }
 
     /// A secret's failure names no host.

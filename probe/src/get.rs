@@ -46,11 +46,41 @@ fn ask(endpoint: &Endpoint, authority: &str, path: &str, timeout: Duration) -> s
         format!("GET /{path} HTTP/1.1\r\nHost: {authority}\r\nUser-Agent: ferry-probe\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes())?;
     let mut bytes = Vec::new();
-    stream.take(LONGEST).read_to_end(&mut bytes)?;
+    // It may also break off after its answer, because it has not read all of the question.
+    match stream.take(LONGEST).read_to_end(&mut bytes) {
+        Err(error) if bytes.is_empty() => return Err(error),
+        _ => {}
+    }
     let text = String::from_utf8_lossy(&bytes);
     let (head, body) = text.split_once("\r\n\r\n").ok_or_else(|| Error::other("this is no HTTP answer"))?;
     let mut words = head.split_whitespace();
     let version = words.next().unwrap_or_default();
     let status = words.next().and_then(|word| word.parse().ok()).filter(|_| version.starts_with("HTTP/"));
     Ok(Answer { status: status.ok_or_else(|| Error::other("this is no HTTP answer"))?, body: body.to_owned() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::{SocketAddr, TcpListener};
+
+    /// What servers that speak TLS do with a plain question: they look at its first bytes, answer, and close.
+    #[test]
+    fn who_answers_before_the_end_of_the_question_has_answered() {
+        let server = TcpListener::bind("127.0.0.1:0").unwrap();
+        let SocketAddr::V4(address) = server.local_addr().unwrap() else { unreachable!("it is bound to IPv4") };
+        let serving = std::thread::spawn(move || {
+            for _ in 0..50 {
+                let (mut stream, _) = server.accept().unwrap();
+                stream.read_exact(&mut [0; 5]).unwrap();
+                stream.write_all(b"HTTP/1.0 400 Bad Request\r\n\r\nthis is TLS\n").unwrap();
+            }
+        });
+        let endpoint = Endpoint::parse(&format!("tcp:{address}")).unwrap();
+        for _ in 0..50 {
+            let answer = ask(&endpoint, &address.to_string(), "", Duration::from_secs(5)).unwrap();
+            assert_eq!((answer.status, answer.body.as_str()), (400, "this is TLS\n"));
+        }
+        serving.join().unwrap();
+    }
 }

@@ -128,6 +128,7 @@ enum Hosts {
         /// One of the faults below.
         name: String,
         /// Its words.
+        #[arg(allow_hyphen_values = true)]
         words: Vec<String>,
     },
     /// Takes back what was broken.

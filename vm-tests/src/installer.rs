@@ -15,7 +15,7 @@ pub const KEY_PASSPHRASE: &str = "vm-tests-planted-Kq3-key-passphrase";
 
 /// What no host of the bed can have, allowed for as a customer would: by name and with the reason. The disk is shared
 /// with whatever else the machine does, builds above all.
-const WAIVERS: &str = "thresholds: {disk.fsync: 1000, etcd.fsync: 1000, etcd.commit: 1000}
+pub const WAIVERS: &str = "thresholds: {disk.fsync: 1000, etcd.fsync: 1000, etcd.commit: 1000}
 waivers:
 - {check: time.source, reason: \"the hosts share the machine's clock and may not set it\"}
 - {check: time.synchronized, reason: \"the hosts share the machine's clock and may not set it\"}
@@ -105,7 +105,7 @@ dns: {{}}
 }
 
 /// A public key's fingerprint as OpenSSH prints it.
-fn fingerprint(key: &str) -> Result<String, Error> {
+pub fn fingerprint(key: &str) -> Result<String, Error> {
     let printed = Program::new("ssh-keygen").args(["-l", "-f", "-"]).input(key).run()?;
     let word = printed.split_whitespace().nth(1).unwrap_or_default();
     Ok(word.to_owned())
@@ -115,6 +115,29 @@ fn fingerprint(key: &str) -> Result<String, Error> {
 pub fn with_bundle(driver: &dyn Driver, program: &Path, verb: &str, site: &Path, bundle: &Path, key: &Path) -> Program {
     install(driver, program, verb)
         .arg(site)
+        .arg("--bundle")
+        .arg(bundle)
+        .arg("--trust")
+        .arg(key)
+        .args(["--yes", "--verbose"])
+        .arg("--state")
+        .arg(state_of(site))
+}
+
+/// `ferry-install nodes VERB SITE HOST… --bundle …`, likewise.
+pub fn nodes(
+    driver: &dyn Driver,
+    program: &Path,
+    verb: &str,
+    site: &Path,
+    bundle: &Path,
+    key: &Path,
+    words: &[&str],
+) -> Program {
+    install(driver, program, "nodes")
+        .arg(verb)
+        .arg(site)
+        .args(words)
         .arg("--bundle")
         .arg(bundle)
         .arg("--trust")

@@ -24,6 +24,7 @@ pub mod report;
 pub mod rounds;
 pub mod run;
 pub mod site;
+pub mod snapshot;
 pub mod step;
 pub mod supply;
 pub mod uninstall;

@@ -93,6 +93,11 @@ impl Vault {
         self.entries.contains_key(name)
     }
 
+    /// The names of all that it holds, in order.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.entries.keys().map(String::as_str)
+    }
+
     /// Puts a text in. [`Vault::save`] makes it last.
     pub fn put(&mut self, name: &str, text: impl Into<String>) {
         self.entries.insert(name.to_owned(), Zeroizing::new(text.into()));

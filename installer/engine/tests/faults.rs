@@ -49,6 +49,7 @@ async fn a_fake_host_really_runs_commands() {
     assert_eq!((output.status, output.stderr.as_slice()), (3, b"\xff".as_slice()));
     assert_eq!(output.text(), format!("{}\nin", fake.folder().display()));
     assert_eq!(fake.asked()[0].script, script, "what ran is what was given");
+    assert_eq!(host.noise(), ["Welcome!"]);
     let output = host.run(&Command::new("kill -TERM $$")).await.unwrap();
     assert_eq!(output.status, 143);
 }

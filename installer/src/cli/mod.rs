@@ -91,6 +91,9 @@ mod tests {
             "install s.yaml --bundle b.ferry --trust k.pub --accept-host-keys --yes",
             "accept s.yaml --bundle b.ferry --only dns",
             "report s.yaml --json",
+            "backup s.yaml",
+            "restore s.yaml --snapshot latest --show",
+            "restore s.yaml --snapshot etcd-1.db --confirm demo",
             "uninstall s.yaml --show",
             "uninstall s.yaml --confirm demo --wipe-data",
         ];

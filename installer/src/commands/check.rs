@@ -7,7 +7,7 @@ use std::sync::Arc;
 use ferry_bundle_format::Arch;
 use ferry_engine::event::{Event, Verdict as Shown};
 use ferry_engine::facts::Facts;
-use ferry_engine::preflight::{self, Findings, Measurements, Needs, Outcome, ProbeFile, Severity, Verdict};
+use ferry_engine::preflight::{self, Findings, Measurements, Needs, Outcome, ProbeFile, Severity, Silence, Verdict};
 use ferry_engine::supply::{Supply, SupplyError};
 
 use crate::cli::{Common, TrustArgs};
@@ -30,28 +30,41 @@ pub(crate) async fn run(arguments: &Args, common: &Common) -> Result<ExitCode, F
     let session = Session::open(&arguments.site, common)?;
     let supply = session.supply(&arguments.trust, common)?;
     session.began("check", Some(&supply), None);
-    let facts = session.facts().await?;
-    let findings = find(&session, &supply, &facts).await?;
-    if !common.json {
-        show::text(&preflight::render(&findings));
+    // A host that says nothing is a finding; what the others are like is worth knowing all the same.
+    let (facts, failures) = session.gathered().await;
+    let silent = failures.iter().map(|(name, error)| (name.clone(), Silence::from(error))).collect();
+    let findings = find_of(&session, &supply, &facts, silent).await?;
+    show::findings(&findings, common.json);
+    if !failures.is_empty() {
+        return Err(session.unreached(failures.values()));
     }
     Ok(if findings.verdict() == Verdict::Ready { ExitCode::Success } else { ExitCode::Unfit })
 }
 
-/// Measures, judges, and writes every finding down.
+/// Measures, judges, and writes every finding down. Hosts without facts are away.
 pub(crate) async fn find(
     session: &Session,
     supply: &Arc<Supply>,
     facts: &BTreeMap<String, Facts>,
 ) -> Result<Findings, Failure> {
+    find_of(session, supply, facts, BTreeMap::new()).await
+}
+
+async fn find_of(
+    session: &Session,
+    supply: &Arc<Supply>,
+    facts: &BTreeMap<String, Facts>,
+    silent: BTreeMap<String, Silence>,
+) -> Result<Findings, Failure> {
     preflight::unknown_names(&session.site).map_err(|unknown| Failure::of(ExitCode::Input, &unknown))?;
     // What ferry has built is in use: it is measured only before anything stands.
     let fresh = facts.values().all(|facts| facts.ferry.is_empty());
-    let measurements = if fresh {
+    let mut measurements = if fresh {
         preflight::measure(&session.site, &session.hosts, facts, &probes(supply, facts)?, &session.owner).await
     } else {
         Measurements::default()
     };
+    measurements.silent = silent;
     let needs = needs(supply)?;
     let findings = preflight::check(&session.site, facts, &measurements, &needs)
         .map_err(|unknown| Failure::of(ExitCode::Input, &unknown))?;
@@ -62,7 +75,9 @@ pub(crate) async fn find(
 }
 
 fn probes(supply: &Supply, facts: &BTreeMap<String, Facts>) -> Result<BTreeMap<String, ProbeFile>, SupplyError> {
+    // For a processor that the bundle does not know there is no probe: identity.architecture says so.
     let arches = Arch::ALL.into_iter().filter(|arch| facts.values().any(|facts| facts.arch == arch.as_str()));
+    let arches = arches.filter(|arch| supply.lock().arches.contains(arch));
     let mut probes = BTreeMap::new();
     for arch in arches {
         let file = supply.file("ferry-probe", arch)?;

@@ -22,9 +22,7 @@ pub(crate) async fn run(arguments: &Args, common: &Common) -> Result<ExitCode, F
     session.began("look", Some(&supply), None);
     let facts = session.facts().await?;
     let findings = check::find(&session, &supply, &facts).await?;
-    if !common.json {
-        show::text(&preflight::render(&findings));
-    }
+    show::findings(&findings, common.json);
     if findings.verdict() != preflight::Verdict::Ready {
         return Err(Failure::new(ExitCode::Unfit, "the site is not fit; nothing was changed")
             .hint("cure what is said above, or waive it in the site file with the reason, where that can be"));

@@ -2,11 +2,13 @@
 
 mod accept;
 mod apply;
+mod backup;
 mod check;
 mod install;
 mod nodes;
 mod plan;
 mod report;
+mod restore;
 mod site;
 mod uninstall;
 
@@ -36,6 +38,10 @@ pub(crate) enum Verb {
     Nodes(nodes::Args),
     /// Write the report anew from the journal. Touches no host.
     Report(report::Args),
+    /// Take a snapshot of etcd now, verify it, and copy it here and to a second host.
+    Backup(backup::Args),
+    /// Put the cluster back to what a snapshot of etcd holds, after the cluster's name has been typed.
+    Restore(restore::Args),
     /// Take everything back that ferry has done to the hosts, after the cluster's name has been typed.
     Uninstall(uninstall::Args),
 }
@@ -52,6 +58,8 @@ impl Verb {
             Self::Accept(arguments) => accept::run(arguments, common).await,
             Self::Nodes(arguments) => nodes::run(arguments, common).await,
             Self::Report(arguments) => report::run(arguments, common),
+            Self::Backup(arguments) => backup::run(arguments, common).await,
+            Self::Restore(arguments) => restore::run(arguments, common).await,
             Self::Uninstall(arguments) => uninstall::run(arguments, common).await,
         }
     }

@@ -50,7 +50,7 @@ pub(crate) async fn run(arguments: &Args, common: &Common) -> Result<ExitCode, F
         show::aside(&format!("  {:<20} {text}", host.name));
     }
     if !records.is_empty() {
-        confirmed(&session, arguments, common).await?;
+        confirmed(&session, "This ends the cluster and its data.", arguments.confirm.as_ref(), common).await?;
         keep_ledgers(&session, &records)?;
         let work = rounds::run(&all, &session.hosts, &session.journal, &session.stop);
         let done = leased(&session, work).await?;
@@ -96,14 +96,17 @@ pub(super) async fn records(session: &Session) -> Result<(BTreeMap<String, Recor
 }
 
 /// The cluster's name has to be typed, or given on the command line: `--yes` alone does not do.
-async fn confirmed(session: &Session, arguments: &Args, common: &Common) -> Result<(), Failure> {
+pub(super) async fn confirmed(
+    session: &Session,
+    what: &str,
+    given: Option<&String>,
+    common: &Common,
+) -> Result<(), Failure> {
     let cluster = &session.site.cluster;
-    let typed = match &arguments.confirm {
+    let typed = match given {
         Some(name) => name.clone(),
         None if common.yes => String::new(),
-        None => {
-            session::typed(&format!("This ends the cluster and its data. Type its name, {cluster}, to go on")).await
-        }
+        None => session::typed(&format!("{what} Type the cluster's name, {cluster}, to go on:")).await,
     };
     if typed == *cluster {
         return Ok(());

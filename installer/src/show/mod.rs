@@ -7,6 +7,7 @@ use std::io::{IsTerminal as _, Write as _};
 use std::sync::Arc;
 
 use ferry_engine::event::Display;
+use ferry_engine::preflight::{self, Findings};
 
 use crate::failure::Failure;
 
@@ -28,6 +29,21 @@ pub(crate) fn text(text: &str) {
 /// Prints a line beside it.
 pub(crate) fn aside(line: &str) {
     drop(writeln!(std::io::stderr().lock(), "{line}"));
+}
+
+/// Prints what preflight found: a table, or all of it as one object.
+pub(crate) fn findings(findings: &Findings, json: bool) {
+    if json {
+        let value = serde_json::json!({
+            "event": "findings",
+            "verdict": findings.verdict(),
+            "counts": findings.counts(),
+            "findings": findings.findings,
+        });
+        text(&format!("{value}\n"));
+    } else {
+        text(&preflight::render(findings));
+    }
 }
 
 /// Prints why a command failed.

@@ -12,7 +12,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::lab::{HostPlace, Lab};
@@ -57,6 +57,12 @@ fn first_process(host: &HostPlace) -> Option<u32> {
         matches!(numbers[..], [.., _, "1"]) && numbers.len() == our_depth() + 1
     };
     cgroup::processes(host).into_iter().find(is_first)
+}
+
+/// The host's own `/proc`, as its process 1 sees it.
+pub(super) fn proc_of(host: &HostPlace) -> Result<PathBuf, Error> {
+    let first = first_process(host).ok_or_else(|| Error::Asked(format!("{} has no power", host.name)))?;
+    Ok(PathBuf::from(format!("/proc/{first}/root/proc")))
 }
 
 /// How many process namespaces deep we are ourselves.
@@ -142,6 +148,9 @@ fn furnish(host: &HostPlace, public_key: &str) -> Result<(), Error> {
     };
     put("etc/hostname", &format!("{}\n", host.name), 0o644)?;
     put("etc/hosts", &format!("127.0.0.1\tlocalhost\n127.0.1.1\t{}\n", host.name), 0o644)?;
+    // A user's own systemd ends after the last logout, and under cgroup v1 in a container nobody tells when it has: the
+    // next login would wait two minutes for it.
+    put("etc/systemd/logind.conf.d/ferry-vm.conf", "[Login]\nUserStopDelaySec=infinity\n", 0o644)?;
     put("ferry-vm/init", INIT, 0o755)?;
     put("ferry-vm/sysctl", SYSCTL, 0o644)?;
     for home in ["root", "home/ops", "home/pw", "home/plain"] {

@@ -43,6 +43,8 @@ pub trait Driver {
     fn identity(&self) -> PathBuf;
     /// The public host key, as `known_hosts` has it, without the address.
     fn host_key(&self, host: u8) -> Result<String, Error>;
+    /// A `/proc` that shows the host's processes, to be read from outside: whoever looks is not among them.
+    fn processes(&self, host: u8) -> Result<PathBuf, Error>;
     /// The host's log of what happened before anybody could log in.
     fn console(&self, host: u8) -> Result<PathBuf, Error>;
 

@@ -5,7 +5,8 @@
 //! operator in the lab ─► output:   the same
 //! between hosts, on the bridge:    port 53?                    count, note; let pass
 //! ```
-//! IPv6 beyond the link counts as well. Zero means something because [`self_test`] makes it rise.
+//! IPv6 beyond the link counts as well. A rule that asks for what a frame does not have (an ARP's port) lets the next rule
+//! decide, so each kind of frame is let go by itself. Zero means something because [`self_test`] makes it rise.
 
 use std::fmt;
 
@@ -84,7 +85,9 @@ fn rules(lab: &Lab) -> String {
     table bridge {TABLE} {{
         counter total {{ }}{sets}
         chain names {{ type filter hook prerouting priority -400; policy accept;
+            meta protocol != {{ ip, ip6 }} accept
             ip daddr != {subnet} accept
+            ip frag-off & 0x1fff != 0 accept
             meta l4proto != {{ tcp, udp }} accept
             th dport != 53 accept
             counter name total{note}

@@ -7,6 +7,7 @@
 
 use std::fs;
 
+mod guise;
 mod steps;
 
 use super::lab::HostPlace;
@@ -15,7 +16,7 @@ use crate::error::Error;
 /// A kind of fault: its name, its words, what it is.
 struct Kind(&'static str, &'static [&'static str], &'static str);
 
-const KINDS: [Kind; 35] = [
+const KINDS: [Kind; 58] = [
     Kind("link-down", &[], "the cable is out"),
     Kind("slow-link", &["RATE"], "the cable carries no more than RATE (`1mbit`), both ways"),
     Kind("lossy-link", &["PERCENT"], "the cable loses PERCENT of all frames, both ways"),
@@ -49,8 +50,35 @@ const KINDS: [Kind; 35] = [
     Kind("cpus", &["LIST"], "the host may use these processors only (`0`)"),
     Kind("missing-tool", &["NAME"], "a program is not installed"),
     Kind("no-module", &["NAME"], "modprobe does not know this module"),
-    Kind("sysctl", &["KEY", "VALUE"], "a kernel setting of the site (`net.ipv4.ip_forward 0`)"),
+    Kind(
+        "sysctl",
+        &["KEY", "VALUE"],
+        "a kernel setting of the site (`net.ipv4.ip_forward 0`; blanks are written as `:`)",
+    ),
     Kind("os", &["ID", "VERSION"], "/etc/os-release names another distribution"),
+    Kind("address", &["CIDR"], "the host's interface has this address, too"),
+    Kind("small-path", &["BYTES", "HOST"], "what HOST sends to the host is lost if it is bigger than BYTES"),
+    Kind("few-inodes", &["PATH"], "PATH is an empty file system with hardly an inode left"),
+    Kind("linked", &["PATH"], "PATH is a link to another folder"),
+    Kind("private-mounts", &[], "mounts do not propagate from /"),
+    Kind("clock", &["SECONDS"], "`date` is off by so many seconds (the clock is the machine's and stays)"),
+    Kind("uname", &["OPTION", "VALUE"], "`uname OPTION` says VALUE (`-r 3.10.0`, `-m aarch64`)"),
+    Kind("cpu-without", &["FLAG"], "/proc/cpuinfo lacks a flag (`sse4_2`)"),
+    Kind("no-controller", &["NAME"], "/proc/cgroups lacks a controller (`memory`)"),
+    Kind("no-capability", &["NAME"], "nobody who comes by SSH has this capability (`CAP_MKNOD`)"),
+    Kind("service", &["NAME"], "a service of this name runs (`docker`, `NetworkManager`)"),
+    Kind("process", &["NAME"], "a process of this name runs (`falcon-sensor`)"),
+    Kind("package-lock", &[], "somebody is at work on the packages"),
+    Kind("enabled-unit", &["NAME"], "a unit of this name is enabled (`unattended-upgrades.service`)"),
+    Kind("port-held", &["PORT"], "something has a TCP port, which no list shows"),
+    Kind("reboot-due", &[], "a reboot is asked for"),
+    Kind("time-zone", &["ZONE"], "another time zone (`Asia/Shanghai`)"),
+    Kind("proxy", &["URL"], "login shells get this http_proxy"),
+    Kind("hosts-line", &["ADDRESS", "NAME"], "a line of /etc/hosts"),
+    Kind("nsswitch", &["SOURCE"], "host names are looked up there alone (`dns`)"),
+    Kind("search-domains", &["COUNT"], "/etc/resolv.conf has so many search domains"),
+    Kind("wildcard-dns", &["ADDRESS"], "a name server on the host that knows every name"),
+    Kind("drop-policy", &[], "a packet filter whose policy is to drop (and a rule that accepts all)"),
 ];
 
 /// All faults, for `--help`.

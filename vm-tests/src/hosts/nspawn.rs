@@ -224,6 +224,10 @@ impl Driver for Nspawn {
         Ok(text.split_whitespace().take(2).collect::<Vec<_>>().join(" "))
     }
 
+    fn processes(&self, host: u8) -> Result<PathBuf, Error> {
+        boot::proc_of(&self.lab.host(host)?)
+    }
+
     fn console(&self, host: u8) -> Result<PathBuf, Error> {
         Ok(self.lab.host(host)?.path("console.log"))
     }

@@ -4,6 +4,7 @@
 //! shipped   builds ferry-bundle, ferry-install, ferry-probe
 //! bundle    origin ─► make, sign, verify
 //! scenario  what is done and what must hold         cluster   looks at the result without asking ferry
+//! sampler   what processes show while something goes on    secrets   where what must stay secret stands
 //! trouble   installs that are struck on their way
 //! snapshot  a host as text, normalized: two of them can be compared
 //! evidence  everything that was seen, in one folder, and the verdict
@@ -12,7 +13,9 @@
 mod bundle;
 mod cluster;
 mod evidence;
+mod sampler;
 mod scenario;
+mod secrets;
 mod shipped;
 pub mod snapshot;
 pub mod trouble;

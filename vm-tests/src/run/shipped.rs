@@ -41,7 +41,10 @@ impl Shipped {
         };
         for (name, from) in [("ferry-install", &install), ("ferry-probe", &probe)] {
             let to = dist.join(format!("{name}-linux-amd64"));
-            fs::copy(from, &to).map_err(Error::file("copy", from))?;
+            // By rename: a program that another scenario runs is not written to.
+            let part = root.join(format!("dist/.{name}-{}", std::process::id()));
+            fs::copy(from, &part).map_err(Error::file("copy", from))?;
+            fs::rename(&part, &to).map_err(Error::file("rename", &part))?;
         }
         let linked = Program::new("file").args(["-bL"]).arg(&install).run().unwrap_or_default();
         Ok(Self { bundle, install: dist.join("ferry-install-linux-amd64"), linked: linked.trim().to_owned() })

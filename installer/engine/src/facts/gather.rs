@@ -11,8 +11,9 @@ use crate::site::{self, Site};
 /// The script, as it is run by `sh` as root.
 pub const SCRIPT: &str = include_str!("gather.sh");
 
-/// It takes about a second; a host whose time or name service hangs may need a few more.
-const DEADLINE: Duration = Duration::from_secs(30);
+/// It takes about a second; where time or name service hang a few more. A host that is busy has needed more than 30: that
+/// it is slow is no reason to know nothing of it.
+const DEADLINE: Duration = Duration::from_secs(90);
 
 /// Gathers the facts of a host.
 pub async fn gather(host: &dyn Host) -> Result<Facts, HostError> {
@@ -26,10 +27,14 @@ pub async fn gather_about(host: &dyn Host, paths: &[String]) -> Result<Facts, Ho
     let output = host.run(&command).await?;
     let received = now();
     let output = output.ok(host.name(), &command)?;
-    parse(&output.text(), sent, received).map_err(|error| {
+    let mut facts = parse(&output.text(), sent, received).map_err(|error| {
         let (said, script) = (error.to_string(), "(the gather script)".to_owned());
         HostError::new(host.name(), HostErrorKind::Status { status: output.status, said, script })
-    })
+    })?;
+    if facts.account.noise.is_empty() {
+        facts.account.noise = host.noise();
+    }
+    Ok(facts)
 }
 
 /// The script with the folders that it is to look at.

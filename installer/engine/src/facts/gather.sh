@@ -47,7 +47,7 @@ section resolv; { [ -e /etc/resolv.conf ] && echo there=yes; l=$(readlink -f /et
   read_file /etc/resolv.conf | sed 's/^/line=/'; read_file /run/systemd/resolve/resolv.conf | sed 's/^/upstream=/'; } | p
 section hosts; read_file /etc/hosts | grep -v '^[[:space:]]*#' | head -n 500 | p
 section nsswitch; grep '^hosts:' /etc/nsswitch.conf 2>/dev/null | p
-section cpus; { getconf _NPROCESSORS_ONLN 2>/dev/null || nproc 2>/dev/null || grep -c '^processor' /proc/cpuinfo; } | p
+section cpus; { nproc 2>/dev/null || getconf _NPROCESSORS_ONLN 2>/dev/null || grep -c '^processor' /proc/cpuinfo; } | p
 section cpuinfo; grep -E -m 2 '^(flags|Features|model name)' /proc/cpuinfo | sort -u | p
 section meminfo; grep -E '^(MemTotal|MemAvailable|SwapTotal):' /proc/meminfo | p
 section swaps; read_file /proc/swaps | p
@@ -60,11 +60,11 @@ section paths; for path in / /var /var/lib /tmp /run /etc/kubernetes /var/lib/et
   [ -d "$path" ] && entries=$(ls -A "$path" 2>/dev/null | grep -vc '^lost+found$')
   near=$path; while [ ! -e "$near" ]; do near=$(dirname "$near"); done
   echo "path=$path"; echo "kind=$kind"; echo "link=$link"; echo "entries=$entries"; echo "mode=$(stat -c %a "$near" 2>/dev/null)"
-  up=$near; while [ "$up" != / ] && [ -n "$up" ]; do m=$(stat -L -c %a "$up" 2>/dev/null); case $m in *[1357]|'') ;; *) echo "closed=$up";; esac; up=$(dirname "$up"); done
+  up=$near; [ "$near" != "$path" ] || up=$(dirname "$near"); while [ "$up" != / ] && [ -n "$up" ]; do m=$(stat -L -c %a "$up" 2>/dev/null); case $m in *[1357]|'') ;; *) echo "closed=$up";; esac; up=$(dirname "$up"); done
   echo "df=$(limit 1 df -P -k "$near" 2>/dev/null | tail -n 1)"; echo "dfi=$(limit 1 df -P -i "$near" 2>/dev/null | tail -n 1)"
 done | p
 section xfs; if have xfs_info; then grep ' xfs ' /proc/mounts | while read -r _ at _; do echo "$at $(limit 1 xfs_info "$at" 2>/dev/null | grep -o 'ftype=[01]')"; done; fi | p
-section time; { have timedatectl && limit 2 timedatectl show 2>/dev/null; have timedatectl && limit 1 timedatectl show-timesync 2>/dev/null | grep -E '^(ServerName|ServerAddress|SystemNTPServers|LinkNTPServers|FallbackNTPServers)='
+section time; { have timedatectl && limit 5 timedatectl show 2>/dev/null; have timedatectl && limit 1 timedatectl show-timesync 2>/dev/null | grep -E '^(ServerName|ServerAddress|SystemNTPServers|LinkNTPServers|FallbackNTPServers)='
   echo "localtime=$(readlink -f /etc/localtime 2>/dev/null)"; } | p
 section chrony; { have chronyc && { limit 1 chronyc -n -c tracking; limit 1 chronyc -n -c sources; }; } 2>/dev/null | p
 section ntpq; { have ntpq && limit 1 ntpq -pn; } 2>/dev/null | p

@@ -13,12 +13,15 @@ pub(super) fn memory(frame: &Frame<'_>) -> Memory {
             .unwrap_or_default()
             .saturating_mul(1024)
     };
-    let devices = frame.lines("swaps").iter().skip(1).filter_map(|line| line.split_whitespace().next());
+    // `device kind KiB used priority`, below a headline. The kubelet goes by this list, too.
+    let swaps: Vec<Vec<&str>> =
+        frame.lines("swaps").iter().skip(1).map(|line| line.split_whitespace().collect()).collect();
+    let listed = swaps.iter().filter_map(|row| row.get(2)?.parse::<u64>().ok()).sum::<u64>().saturating_mul(1024);
     Memory {
         total: bytes("MemTotal"),
         available: bytes("MemAvailable"),
-        swap: bytes("SwapTotal"),
-        swap_devices: devices.map(str::to_owned).collect(),
+        swap: bytes("SwapTotal").max(listed),
+        swap_devices: swaps.iter().filter_map(|row| row.first()).map(|device| (*device).to_owned()).collect(),
     }
 }
 
@@ -120,6 +123,15 @@ fn inodes(line: &str, space: &mut Space) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn swap_is_what_the_kernel_lists() {
+        let text = "== ferry-facts 1\n== meminfo\n|MemTotal: 8 kB\n|SwapTotal: 0 kB\n== swaps\n|Filename Type Size Used Priority\n\
+                    |/dev/sdb1  partition\t4194300\t\t0\t\t-2\n|/swap file 1024 0 -3\n== end\n";
+        let found = memory(&Frame::read(text).unwrap());
+        assert_eq!((found.total, found.swap), (8 << 10, (4_194_300 + 1024) << 10));
+        assert_eq!(found.swap_devices, ["/dev/sdb1", "/swap"]);
+    }
 
     #[test]
     fn columns_of_df_are_found_in_odd_lines() {

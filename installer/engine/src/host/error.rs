@@ -25,9 +25,9 @@ pub enum HostErrorKind {
         why: String,
     },
     /// The host's key is not the pinned or recorded one.
-    #[error("the host shows the key {shown}, but {expected} is {origin}")]
+    #[error("the host shows {}, but {expected} is {origin}", key(.shown))]
     HostKey {
-        /// The fingerprint shown.
+        /// The fingerprint shown, or what is known of the keys: `other keys (ssh-ed25519, …)`.
         shown: String,
         /// The fingerprint expected.
         expected: String,
@@ -88,6 +88,11 @@ pub enum HostErrorKind {
     /// A secret can't be had.
     #[error("{0}")]
     Secret(String),
+}
+
+/// A fingerprint is that of a key; anything else speaks for itself.
+fn key(shown: &str) -> String {
+    if shown.starts_with("SHA256:") { format!("the key {shown}") } else { shown.to_owned() }
 }
 
 fn first_line(script: &str) -> &str {

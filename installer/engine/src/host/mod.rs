@@ -35,6 +35,11 @@ pub trait Host: Send + Sync {
     /// Its name in the site file.
     fn name(&self) -> &str;
 
+    /// What the login shell said by itself before the last command, which got none of it: at most 5 lines.
+    fn noise(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// Runs a command to its end. A status other than 0 is no error here; [`Output::ok`] makes it one.
     fn run<'a>(&'a self, command: &'a Command) -> BoxFuture<'a, Result<Output, HostError>>;
 

@@ -47,7 +47,11 @@ impl Redactor {
         let long = secret.expose().lines().map(str::trim).filter(|line| line.len() >= 4);
         let mut known = self.0.write().unwrap_or_else(std::sync::PoisonError::into_inner);
         // A text with quotes or backslashes looks otherwise inside JSON.
-        let escaped = |line: &str| serde_json::to_string(line).unwrap_or_default().trim_matches('"').to_owned();
+        let escaped = |line: &str| {
+            let json = serde_json::to_string(line).unwrap_or_default();
+            // The frame alone: a quote at the secret's own end is part of it.
+            json.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or_default().to_owned()
+        };
         for line in long.flat_map(|line| [line.to_owned(), escaped(line)]) {
             if !known.iter().any(|one| one.expose() == line.as_str()) {
                 known.push(Secret::new(line));
@@ -79,5 +83,13 @@ mod tests {
         redactor.learn(&secret);
         redactor.learn(&Secret::new("-----BEGIN-----\nMIIabc\nab\n"));
         assert_eq!(redactor.redact("x hunter2! y MIIabc ab"), format!("x {REDACTED} y {REDACTED} ab"));
+    }
+
+    #[test]
+    fn a_secret_that_ends_with_a_quote_leaves_json_whole() {
+        let redactor = Redactor::default();
+        redactor.learn(&Secret::new("say \"please\""));
+        let line = serde_json::json!({"said": "say \"please\""}).to_string();
+        assert_eq!(redactor.redact(&line), format!("{{\"said\":\"{REDACTED}\"}}"));
     }
 }

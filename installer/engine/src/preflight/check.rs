@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::{HostMeasurement, Measurements};
+use super::{HostMeasurement, Measurements, Silence};
 use crate::facts::Facts;
 use crate::site::{self, Site};
 
@@ -60,6 +60,7 @@ pub struct Check {
 /// How a check is found out.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Run {
+    Way(fn(&Way<'_>) -> Seen),
     Host(fn(&OnHost<'_>) -> Seen),
     Pair(fn(&Between<'_>) -> Seen),
     Site(fn(&Whole<'_>) -> Seen),
@@ -70,7 +71,7 @@ impl Check {
     #[must_use]
     pub const fn scope(&self) -> Scope {
         match self.run {
-            Run::Host(_) => Scope::Host,
+            Run::Way(_) | Run::Host(_) => Scope::Host,
             Run::Pair(_) => Scope::Pair,
             Run::Site(_) => Scope::Site,
         }
@@ -142,6 +143,13 @@ pub(super) struct OnHost<'a> {
     pub(super) whole: &'a Whole<'a>,
     pub(super) host: &'a site::Host,
     pub(super) facts: &'a Facts,
+}
+
+/// A host of the site, whether or not it was reached, and all that is known.
+pub(super) struct Way<'a> {
+    pub(super) host: &'a site::Host,
+    pub(super) facts: Option<&'a Facts>,
+    pub(super) silence: Option<&'a Silence>,
 }
 
 /// Two hosts (or one and itself), and all that is known.

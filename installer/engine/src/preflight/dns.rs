@@ -59,7 +59,13 @@ pub(super) const WILDCARD: Check = Check {
         if found.is_empty() {
             return Seen::good("it does not");
         }
-        Seen::bad(format!("it resolves to {}; search {}", found.join(", "), on.facts.names.search.join(" ")))
+        let (names, found) = (&on.facts.names, found.join(", "));
+        if names.search.is_empty() {
+            let servers = names.nameservers.join(", ");
+            let fix = format!("take {servers} out of /etc/resolv.conf, or the wildcard record out of that name server");
+            return Seen::bad_fixed_by(format!("it resolves to {found} without any search domain"), fix);
+        }
+        Seen::bad(format!("it resolves to {found}; search {}", names.search.join(" ")))
     }),
 };
 

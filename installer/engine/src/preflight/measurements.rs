@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::facts::Protocol;
+use crate::host::{HostError, HostErrorKind};
 
 /// Everything that was measured.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -16,6 +17,29 @@ pub struct Measurements {
     pub dialled: Vec<Dialled>,
     /// Why nothing was measured, if that is so.
     pub not_measured: Option<String>,
+    /// Hosts that did not say what they are like, and why.
+    pub silent: BTreeMap<String, Silence>,
+}
+
+/// Why a host did not say what it is like.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Silence {
+    /// What went wrong.
+    pub why: String,
+    /// What to do about it.
+    pub hint: Option<String>,
+    /// It was reached, and root can't be had there.
+    pub reached: bool,
+    /// It may simply be away.
+    pub away: bool,
+}
+
+impl From<&HostError> for Silence {
+    fn from(error: &HostError) -> Self {
+        let reached = matches!(error.kind, HostErrorKind::Privilege(_));
+        Self { why: error.kind.to_string(), hint: error.hint(), reached, away: error.is_absence() }
+    }
 }
 
 /// What was measured on a host.

@@ -38,7 +38,7 @@ mod time;
 pub use check::{Check, Limit, Needs, Scope, Severity};
 pub use findings::{Counts, Finding, Findings, Outcome, Verdict};
 pub use measure::{ProbeFile, measure, sweep};
-pub use measurements::{Bind, Dial, Dialled, Fsync, HostMeasurement, Measurements};
+pub use measurements::{Bind, Dial, Dialled, Fsync, HostMeasurement, Measurements, Silence};
 pub use ports::{From, PORTS, Port, dials, listens};
 pub use registry::CHECKS;
 pub use run::check;

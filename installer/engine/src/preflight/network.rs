@@ -303,8 +303,12 @@ fn judge_dials(between: &Between<'_>, big: bool) -> Seen {
     }
     match (reached, failed.as_slice()) {
         (0, []) => {
+            let silent = [from, to].into_iter().find(|name| !between.whole.facts.contains_key(name.as_str()));
             let why = measurements.not_measured.as_deref().unwrap_or("no listener could be started");
-            Seen::skipped(format!("not measured: {why}"))
+            Seen::skipped(match silent {
+                Some(name) => format!("not measured: nothing is known of {name}"),
+                None => format!("not measured: {why}"),
+            })
         }
         (reached, []) => Seen::good(format!("{reached} ports")),
         (_, failed) if opened_by_plan(between) => Seen::planned(

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use super::check::{Between, OnHost, Run, Seen, Whole};
+use super::check::{Between, OnHost, Run, Seen, Way, Whole};
 use super::{CHECKS, Check, Finding, Findings, Measurements, Needs, Outcome, Severity, Unknown, unknown_names};
 use crate::facts::Facts;
 use crate::site::Site;
 
-/// Judges a site. A host without facts fails the check that asks for them, and no other is asked of it.
+/// Judges a site. A host without facts fails the check of the way to it, and nothing is asked about the host itself.
 ///
 /// A waiver or threshold that names no check is an error: a misspelt waiver must not look like one that holds.
 pub fn check(
@@ -21,6 +21,12 @@ pub fn check(
     for check in CHECKS {
         let whole = Whole { check, site, facts, measurements, needs };
         match check.run {
+            Run::Way(run) => {
+                for host in &site.hosts {
+                    let (facts, silence) = (facts.get(&host.name), measurements.silent.get(&host.name));
+                    findings.push(finding(site, check, Some(&host.name), None, run(&Way { host, facts, silence })));
+                }
+            }
             Run::Host(run) => {
                 for (host, facts) in whole.known() {
                     let seen = run(&OnHost { whole: &whole, host, facts });

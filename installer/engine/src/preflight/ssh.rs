@@ -1,7 +1,7 @@
 //! The way in: whether the host answers, as whom, and what its shell and sshd add.
 
 use super::check::{Run, Seen};
-use super::{Check, Limit, Severity};
+use super::{Check, Limit, Severity, Silence};
 use crate::site::file::Role;
 
 /// How many commands and connections ferry has open on a host at once.
@@ -10,37 +10,48 @@ const FAN_OUT: f64 = 4.0;
 /// Nothing can be said of a host that says nothing.
 pub(super) const REACH: Check = Check {
     id: "ssh.reach",
-    title: "every host was reached, and said what it is like",
+    title: "the host was reached, and said what it is like",
     severity: Severity::Strict,
     limit: None,
     fix: "see the error of the connection; `ssh -v` to the same address shows more",
-    run: Run::Site(|whole| {
-        let silent = || whole.site.hosts.iter().filter(|host| !whole.facts.contains_key(&host.name));
-        let names: Vec<&str> = silent().map(|host| host.name.as_str()).collect();
-        if names.is_empty() {
-            return Seen::good(format!("{} hosts", whole.site.hosts.len()));
+    run: Run::Way(|way| match (way.facts, way.silence) {
+        (Some(_), _) => Seen::good("it answers"),
+        (None, Some(silence)) if silence.reached => Seen::good("it lets us in"),
+        // Where nothing depends on it the others are worked on: a worker can follow.
+        (None, silence) if way.host.roles == [Role::Worker] && silence.is_none_or(|silence| silence.away) => {
+            let why = silence.map_or("nothing is known of it", |silence| silence.why.as_str());
+            Seen::planned(why, "left out, and owed its steps: run the same command again when it is back")
         }
-        let evidence = format!("nothing is known of {}", names.join(", "));
-        // The cluster can be built without a worker, not without any other.
-        if silent().all(|host| host.roles == [Role::Worker]) {
-            return Seen::planned(evidence, "left out, and owed its steps: run the same command again when it is back");
-        }
-        Seen::bad(evidence)
+        (None, silence) => silent(silence),
     }),
 };
 
+/// Everything that is installed needs it.
 pub(super) const ROOT: Check = Check {
     id: "ssh.root",
     title: "commands run as root",
     severity: Severity::Strict,
     limit: None,
     fix: "set ssh.privilege in the site file: sudo, sudoPassword or su",
-    run: Run::Host(|on| {
-        let account = &on.facts.account;
-        let uid = account.uid.map_or_else(|| "unknown".to_owned(), |uid| uid.to_string());
-        Seen::judge(account.uid == Some(0), format!("user {}, id {uid}", account.user))
+    run: Run::Way(|way| match (way.facts, way.silence) {
+        (Some(facts), _) => {
+            let account = &facts.account;
+            let uid = account.uid.map_or_else(|| "unknown".to_owned(), |uid| uid.to_string());
+            Seen::judge(account.uid == Some(0), format!("user {}, id {uid}", account.user))
+        }
+        (None, Some(silence)) if silence.reached => silent(Some(silence)),
+        (None, _) => Seen::skipped("the host was not reached"),
     }),
 };
+
+/// The connection's own words, and what helps against them.
+fn silent(silence: Option<&Silence>) -> Seen {
+    match silence {
+        Some(Silence { why, hint: Some(hint), .. }) => Seen::bad_fixed_by(why.as_str(), hint.as_str()),
+        Some(silence) => Seen::bad(silence.why.as_str()),
+        None => Seen::bad("nothing is known of it"),
+    }
+}
 
 /// What a shell prints by itself stands before every answer.
 pub(super) const NOISE: Check = Check {

@@ -2,6 +2,7 @@
 
 use super::check::{OnHost, Run, Seen, Whole};
 use super::{Check, Limit, Severity};
+use crate::step::{time_is_wanted, time_masters, time_sources};
 
 /// A clock that nothing keeps right drifts by seconds a week, until certificates and elections fail.
 pub(super) const SOURCE: Check = Check {
@@ -15,6 +16,9 @@ pub(super) const SOURCE: Check = Check {
 
 fn source(on: &OnHost<'_>) -> Seen {
     let time = &on.facts.time;
+    if let Some(planned) = planned(on) {
+        return planned;
+    }
     if time.service.is_empty() {
         return Seen::bad("no time service runs");
     }
@@ -25,6 +29,34 @@ fn source(on: &OnHost<'_>) -> Seen {
     }
 }
 
+/// That the plan configures chrony, or why it can't; `None` where the site says nothing of whom to follow.
+fn planned(on: &OnHost<'_>) -> Option<Seen> {
+    let (site, time) = (on.site(), &on.facts.time);
+    if !time_is_wanted(site) {
+        return None;
+    }
+    let sources = time_sources(site, on.host);
+    if !on.facts.has("chronyc") {
+        let fix = "install the package chrony from the distribution's medium, or take `time` out of the site file";
+        return Some(Seen::bad_fixed_by("chrony is not installed, and the site file says whom to follow", fix));
+    }
+    if !time.service.is_empty() && !time.service.starts_with("chron") && !time.service.contains("timesyncd") {
+        let fix = format!("systemctl disable --now {}", time.service);
+        return Some(Seen::bad_fixed_by(format!("{} runs, and would fight with chrony", time.service), fix));
+    }
+    if !on.facts.capabilities.contains("CAP_SYS_TIME") {
+        let fix = "let what runs around this container keep the clock, and waive this check with that reason";
+        return Some(Seen::bad_fixed_by("root may not set the clock here (no CAP_SYS_TIME)", fix));
+    }
+    if on.is_ours() && !time.reachable.is_empty() {
+        return Some(Seen::good(format!("{} follows {}", time.service, time.reachable.join(", "))));
+    }
+    let whom =
+        if sources.is_empty() { "its own clock, as the one that all others follow".into() } else { sources.join(", ") };
+    let now = if time.service.is_empty() { "no time service runs".into() } else { format!("{} runs", time.service) };
+    Some(Seen::planned(now, format!("configures chrony to follow {whom}")))
+}
+
 /// What the system itself says.
 pub(super) const SYNCHRONIZED: Check = Check {
     id: "time.synchronized",
@@ -33,6 +65,9 @@ pub(super) const SYNCHRONIZED: Check = Check {
     limit: None,
     fix: "see `timedatectl` and `chronyc sources`; a firewall may stand between the host and UDP 123",
     run: Run::Host(|on| match on.facts.time.synchronized {
+        Some(false) if matches!(planned(on), Some(Seen::Planned { .. })) => {
+            Seen::planned("not synchronized", "configures chrony")
+        }
         Some(synchronized) => Seen::judge(synchronized, if synchronized { "synchronized" } else { "not synchronized" }),
         None => Seen::skipped("nothing on the host says so"),
     }),
@@ -100,10 +135,13 @@ pub(super) const SANE: Check = Check {
     fix: "set the clock (date -s, hwclock -w)",
     run: Run::Host(|on| {
         let Some(made) = on.whole.needs.made_at else { return Seen::skipped("the bundle does not say when") };
-        let days = (on.facts.clock.epoch_ns / 1_000_000_000 - i128::from(made)) / 86_400;
         let seconds = on.facts.clock.epoch_ns / 1_000_000_000 - i128::from(made);
         let when = if seconds < 0 { "before" } else { "after" };
-        Seen::judge(seconds >= 0, format!("{} days {when} the bundle", days.abs()))
+        let (count, unit) = match seconds.abs() {
+            seconds @ ..172_800 => (seconds / 60, "minutes"),
+            seconds => (seconds / 86_400, "days"),
+        };
+        Seen::judge(seconds >= 0, format!("{count} {unit} {when} the bundle"))
     }),
 };
 
@@ -121,8 +159,11 @@ pub(super) const LOCAL_STRATUM: Check = Check {
         if own.is_empty() {
             return Seen::good("none does");
         }
+        // Of those that ferry has elected one may, when nothing better answers.
+        let elected = time_masters(whole.site);
+        let elected = !elected.is_empty() && own.iter().all(|name| elected.iter().any(|host| host.name == *name));
         Seen::judge(
-            own.len() == 1 && hosts > 1,
+            own.len() == 1 && (hosts > 1 || elected),
             format!("{} of {hosts} follow themselves: {}", own.len(), own.join(", ")),
         )
     }),

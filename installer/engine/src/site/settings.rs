@@ -196,8 +196,11 @@ impl Default for RegistryEntry {
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase", default)]
 pub struct Time {
-    /// Time servers of the site. Empty: the hosts keep what they have.
+    /// Time servers of the site. Empty, and without `internal`: the hosts keep what they have.
     pub servers: Vec<String>,
+    /// Whether the first two control-plane hosts keep the time for all others: they follow `servers`, if there are any, and
+    /// else each other.
+    pub internal: bool,
 }
 
 /// Names.

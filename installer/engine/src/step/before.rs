@@ -28,7 +28,7 @@ const WRITTEN: [&str; 17] = [
 ];
 
 /// Folders that those programs make, and that an uninstall clears: a site may have made one before, for a disk of its own.
-pub(crate) const MADE: [&str; 18] = [
+pub(crate) const MADE: [&str; 19] = [
     "/var/lib/kubelet",
     "/var/lib/containerd",
     "/var/lib/cni",
@@ -47,7 +47,11 @@ pub(crate) const MADE: [&str; 18] = [
     "/opt/containerd",
     "/opt/nri",
     "/etc/nri",
+    "/root/.kube/cache",
 ];
+
+/// Folders in which those programs put something that is not all there is in them.
+pub(crate) const SHARED: [&str; 2] = ["/root/.kube", "/etc/systemd/logind.conf.d"];
 
 /// The action that notes it; before anything else is changed, but for modules, whose settings would else not be there.
 pub(super) fn note(site: &Site) -> Action {
@@ -55,11 +59,11 @@ pub(super) fn note(site: &Site) -> Action {
     let mut names: Vec<&str> = wanted.iter().map(|one| one.name).chain(WRITTEN).collect();
     names.sort_unstable();
     names.dedup();
-    let (names, folders) = (names.join(" "), MADE.join(" "));
+    let (names, folders) = (names.join(" "), MADE.iter().chain(&SHARED).copied().collect::<Vec<_>>().join(" "));
     let command = format!(
         "B=/var/lib/ferry/before\n\
          for name in {names}; do value=$(sysctl -n $name 2>/dev/null) && printf '%s %s\\n' $name \"$value\"; done >$B/sysctls || :\n\
-         for folder in {folders}; do [ ! -d $folder ] || echo $folder; done >$B/folders\n\
+         for folder in {folders}; do [ ! -d $folder ] || {{ echo $folder; stat -c '%a %u:%g %n' $folder/. >&3; }}; done >$B/folders 3>$B/modes\n\
          nft list tables >$B/nft-tables 2>/dev/null || :\n\
          ip -o link show | sed 's/^[0-9]*: \\([^:@]*\\).*/\\1/' >$B/links\n\
          sync; : >$B/noted"

@@ -175,6 +175,9 @@ fn files(site: &Site, host: &Host) -> Vec<(String, String)> {
         let protocol = if port.protocol == Protocol::Udp { "udp" } else { "tcp" };
         accept(group, &format!("<port port=\"{}\" protocol=\"{protocol}\"/>", port.number(site)));
     }
+    if super::time::masters(site).iter().any(|one| one.name == host.name) {
+        accept(Group::Hosts, "<port port=\"123\" protocol=\"udp\"/>");
+    }
     for (group, number) in protocols(site, host) {
         accept(group, &format!("<protocol value=\"{number}\"/>"));
     }

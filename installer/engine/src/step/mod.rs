@@ -19,13 +19,15 @@ mod registry;
 mod runtime;
 mod selinux;
 mod storage;
+mod time;
 mod worker;
 
-pub(crate) use before::MADE;
+pub(crate) use before::{MADE, SHARED};
 pub use context::{Context, StepBuildError};
 pub(crate) use control_plane::KUBECTL;
 pub(crate) use etcd::{CTL, peer as etcd_peer};
 pub(crate) use firewall::knows_policies;
+pub(crate) use time::{is_wanted as time_is_wanted, masters as time_masters, sources as time_sources};
 
 use crate::plan::{Stage, Step};
 use crate::site::Host;
@@ -45,6 +47,7 @@ pub fn stages(context: &mut Context<'_>) -> Result<Vec<Stage>, StepBuildError> {
     for host in &hosts {
         base.extend(base::steps(context, host)?);
         base.extend(firewall::step(context, host)?);
+        base.extend(time::step(context, host)?);
     }
     let mut runtimes = Vec::new();
     for host in nodes() {

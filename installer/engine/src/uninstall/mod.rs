@@ -58,15 +58,12 @@ fn batches(host: &str, record: &Record) -> Vec<Task> {
     for one in &bodies {
         let alone = one.0.starts_with("unit:") || one.0.starts_with("run:");
         let next = one.0.len() * 3 + one.1.len() + 64;
-        match batches.last_mut().filter(|_| !alone && size > 0 && size + next <= LONGEST) {
-            Some(batch) => {
-                batch.push(one);
-                size += next;
-            }
-            None => {
-                batches.push(vec![one]);
-                size = if alone { 0 } else { next };
-            }
+        if let Some(batch) = batches.last_mut().filter(|_| !alone && size > 0 && size + next <= LONGEST) {
+            batch.push(one);
+            size += next;
+        } else {
+            batches.push(vec![one]);
+            size = if alone { 0 } else { next };
         }
     }
     let task = |batch: Vec<&(&str, String)>| {
@@ -86,7 +83,7 @@ fn end(record: &Record) -> String {
     format!(
         "set -eu\nS=/var/lib/ferry\nsystemctl daemon-reload\nfor unit in {units}; do systemctl reset-failed \"$unit\" 2>/dev/null || :; done\n\
          if [ -s $S/restart ]; then while read -r unit; do systemctl restart \"$unit\" || echo \"note: $unit, which ran before ferry came, does not start\"; done <$S/restart; fi\n\
-         sync\nrm -rf --one-file-system $S /run/ferry/install* 2>/dev/null || :\n[ ! -e $S ] || rm -rf $S",
+         sync\nrm -rf --one-file-system $S /run/ferry 2>/dev/null || :\n[ ! -e $S ] || rm -rf $S",
         units = units.join(" "),
     )
 }

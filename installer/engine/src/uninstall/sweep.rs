@@ -8,7 +8,7 @@ use crate::host::quote;
 use crate::rounds::Task;
 use crate::site::Site;
 use crate::site::file::StorageKind;
-use crate::step::MADE;
+use crate::step::{MADE, SHARED};
 
 /// `f_clear FOLDER…`: their content goes, and they themselves unless they stood before or something is mounted on them.
 const CLEAR: &str = r#"set -eu
@@ -18,6 +18,7 @@ f_clear() { for folder in "$@"; do
         echo "$folder: something is still mounted below; see \`findmnt\`, end what uses it, and run this again" >&2; exit 1
     fi
     find "$folder/" -xdev -mindepth 1 -delete
+    awk -v d="$folder/." '$3 == d { print $1, $2 }' /var/lib/ferry/before/modes 2>/dev/null | while read -r mode owner; do chown "$owner" "$folder/."; chmod "$mode" "$folder/."; done
     if [ -L "$folder" ] || grep -qxF "$folder" /var/lib/ferry/before/folders 2>/dev/null || awk -v d="$folder" '$5 == d { f = 1 } END { exit !f }' /proc/self/mountinfo; then continue; fi
     rmdir "$folder"
 done; }
@@ -83,7 +84,13 @@ pub(super) fn tasks(site: &Site, host: &str, record: &Record, options: Options) 
             format!("set -u\npods={pods}\n{NETWORK}"),
         );
         let made = MADE.map(quote).join(" ");
-        sweep("runtime", "what kubelet and containerd have stored", format!("{CLEAR}f_clear {made}"));
+        // The kubelet tells logind to wait for it at shutdown.
+        let logind = "if [ -e /etc/systemd/logind.conf.d/99-kubelet.conf ]; then rm -f /etc/systemd/logind.conf.d/99-kubelet.conf; systemctl kill -s HUP systemd-logind.service 2>/dev/null || :; fi";
+        let shared = SHARED.join(" ");
+        let script = format!(
+            "{CLEAR}f_clear {made}\n{logind}\nfor folder in {shared}; do [ ! -d $folder ] || grep -qxF $folder /var/lib/ferry/before/folders || rmdir $folder 2>/dev/null || :; done"
+        );
+        sweep("runtime", "what kubelet and containerd have stored", script);
     }
     if node {
         // Placed by kubeadm and by the installers of Calico and flannel; what ferry placed there is in the ledger.
@@ -98,8 +105,7 @@ pub(super) fn tasks(site: &Site, host: &str, record: &Record, options: Options) 
     if record.has("unit:etcd.service") {
         let data = quote(&site.etcd.data_dir);
         let script = format!(
-            "systemctl stop etcd.service 2>/dev/null || :\n{CLEAR}for old in {data}.ferry-*; do [ ! -d \"$old\" ] || f_clear \"$old\"; done\n\
-             [ ! -d {data} ] || find {data}/ -xdev -mindepth 1 -delete"
+            "systemctl stop etcd.service 2>/dev/null || :\nset -eu\n[ ! -d {data} ] || find {data}/ -xdev -mindepth 1 -delete"
         );
         sweep("etcd", "etcd's data", script);
     }

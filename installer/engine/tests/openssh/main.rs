@@ -259,6 +259,7 @@ async fn noisy_shells_and_masks_change_nothing() {
         for command in [Command::root("umask; pwd; echo $LC_ALL"), Command::new("umask; pwd; echo $LC_ALL")] {
             let output = host.run(&command).await.unwrap();
             assert_eq!((output.text().as_str(), output.errors().as_str()), ("0022\n/\nC\n", ""), "{name}");
+            assert_eq!(host.noise().first().map(String::as_str), Some("Willkommen"), "{name}");
         }
     }
 }

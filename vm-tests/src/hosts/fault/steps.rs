@@ -4,7 +4,7 @@
 use super::{Fault, Steps, Where};
 use crate::hosts::lab::{HostPlace, Lab};
 
-fn inside(apply: impl Into<String>, heal: impl Into<String>) -> Steps {
+pub(super) fn inside(apply: impl Into<String>, heal: impl Into<String>) -> Steps {
     Steps { apply: vec![Where::Inside(apply.into())], heal: vec![Where::Inside(heal.into())] }
 }
 
@@ -36,13 +36,36 @@ fn sshd(line: &str) -> Steps {
 }
 
 /// A file that is kept aside while the fault lasts.
-fn instead(path: &str, apply: &str) -> Steps {
+pub(super) fn instead(path: &str, apply: &str) -> Steps {
     let kept = format!("{path}.ferry-kept");
     inside(
         format!("set -e; [ -e {kept} ] || cp -a {path} {kept}; {apply}"),
         format!("[ ! -e {kept} ] || mv -f {kept} {path}"),
     )
 }
+
+/// A file of the kernel's that is covered by what `make` prints.
+pub(super) fn over(name: &str, path: &str, make: &str) -> Steps {
+    let fake = format!("/run/ferry-fault-{name}");
+    inside(
+        format!("{{ {make}; }} > {fake} && mount --bind {fake} {path}"),
+        format!("umount {path} 2>/dev/null; rm -f {fake}"),
+    )
+}
+
+/// A kernel module that the kernel has, hidden wherever its absence would show: what modprobe knows, what is loaded, the
+/// kernel's configuration, and its file systems.
+const NO_MODULE: &str = "set -e; m=NAME; list=/lib/modules/$(uname -r)/modules.builtin; f=/run/ferry-fault-module
+cp -n $list $list.kept; sed -i \"/\\/$m.ko$/d\" $list; depmod -a
+mkdir -p $f/module; (cd /sys/module && ls) | while read -r n; do [ \"$n\" = \"$m\" ] || mkdir -p $f/module/$n; done
+mount --bind $f/module /sys/module
+case $m in ip_tables) c=IP_NF_IPTABLES;; br_netfilter) c=BRIDGE_NETFILTER;; overlay) c=OVERLAY_FS;; *) c=$(echo $m | tr a-z A-Z);; esac
+if [ -r /proc/config.gz ]; then zcat /proc/config.gz | grep -v \"^CONFIG_$c=\" | gzip > $f/config; mount --bind $f/config /proc/config.gz; fi
+grep -v \"$m\" /proc/filesystems > $f/filesystems || true; mount --bind $f/filesystems /proc/filesystems";
+
+const MODULE_AGAIN: &str = "list=/lib/modules/$(uname -r)/modules.builtin
+for path in /proc/filesystems /proc/config.gz /sys/module; do umount $path 2>/dev/null; done; rm -rf /run/ferry-fault-module
+[ ! -e $list.kept ] || { mv -f $list.kept $list && depmod -a; }";
 
 const NOISE: &str = r#"set -e
 for file in /etc/profile.d/zz-ferry-fault.sh /root/.bashrc /home/ops/.bashrc /home/pw/.bashrc; do
@@ -66,10 +89,15 @@ impl Fault {
     /// What it does on this host, and what takes it back.
     pub(in crate::hosts) fn steps(&self, lab: &Lab, host: &HostPlace) -> Steps {
         let word = |at: usize| self.words.get(at).map_or("", String::as_str);
+        if let Some(steps) = self.guise() {
+            return steps;
+        }
         match self.name {
             "link-down" | "slow-link" | "lossy-link" | "delay" | "mtu" | "bastion" | "firewall"
-            | "no-default-route" | "route" => self.network(lab, host),
-            "noexec-tmp" | "disk-full" | "small-disk" | "read-only" => self.disk(),
+            | "no-default-route" | "route" | "address" | "small-path" => self.network(lab, host),
+            "noexec-tmp" | "disk-full" | "small-disk" | "few-inodes" | "read-only" | "linked" | "private-mounts" => {
+                self.disk()
+            }
             "noisy-shell" => inside(NOISE, QUIET),
             "changed-host-key" => Steps {
                 apply: vec![Where::Inside(
@@ -160,6 +188,14 @@ impl Fault {
                 let table = format!("ferry_firewall_{number}_{}_{}", word(0), word(1));
                 bridge(&table, &[("forward", &rule), ("output", &rule)])
             }
+            "small-path" => {
+                let rule = format!("iifname \"v{}\" oifname \"{link}\" meta length > {} drop", word(1), word(0));
+                bridge(&format!("ferry_path_{number}_{}", word(1)), &[("forward", &rule)])
+            }
+            "address" => {
+                let change = |verb: &str| format!("ip addr {verb} {} dev eth0", word(0));
+                namespace(change("add"), format!("{} 2>/dev/null || true", change("del")))
+            }
             "route" => {
                 let route = format!("{} via {}", word(0), lab.gateway());
                 namespace(format!("ip route add {route}"), format!("ip route del {route} || true"))
@@ -183,6 +219,16 @@ impl Fault {
                 steps.heal.push(Where::Inside(format!("rmdir {} 2>/dev/null; true", word(0))));
                 steps
             }
+            "few-inodes" => {
+                let mut steps = mounted("size=64g,nr_inodes=200", word(0));
+                steps.apply.push(Where::Inside(format!("cd {} && seq 190 | xargs touch", word(0))));
+                steps
+            }
+            "linked" => inside(
+                format!("mkdir -p /opt/ferry-linked && ln -s /opt/ferry-linked {}", word(0)),
+                format!("rm -f {}; rmdir /opt/ferry-linked 2>/dev/null; true", word(0)),
+            ),
+            "private-mounts" => inside("mount --make-private /", "mount --make-shared /"),
             "read-only" => inside(
                 format!("mkdir -p {0} && mount --bind {0} {0} && mount -o remount,bind,ro {0}", word(0)),
                 format!("umount {} 2>/dev/null; true", word(0)),
@@ -200,10 +246,6 @@ impl Fault {
 
     fn system(&self) -> Steps {
         let word = |at: usize| self.words.get(at).map_or("", String::as_str);
-        let over = |path: &str, make: &str| {
-            let fake = format!("/run/ferry-fault-{}", self.name);
-            inside(format!("{{ {make}; }} > {fake} && mount --bind {fake} {path}"), format!("umount {path}; true"))
-        };
         match self.name {
             "hostname" => {
                 // hostname(1) refuses names that a kernel takes.
@@ -219,12 +261,17 @@ impl Fault {
                 format!("systemctl enable -q --now {}.service", self.name),
                 format!("systemctl disable -q --now {}.service", self.name),
             ),
-            "leftovers" => inside(LEFTOVERS, "rm -rf /etc/kubernetes /var/lib/etcd /etc/cni/net.d/05-old.conflist"),
+            "leftovers" => inside(
+                LEFTOVERS,
+                "rm -rf /etc/kubernetes /var/lib/etcd/member /etc/cni/net.d/05-old.conflist; rmdir /var/lib/etcd /etc/cni/net.d /etc/cni 2>/dev/null; true",
+            ),
             "swap" => over(
+                "swap",
                 "/proc/swaps",
                 r"printf 'Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n/dev/sdb1                               partition\t4194300\t\t0\t\t-2\n'",
             ),
             "memory" => over(
+                "memory",
                 "/proc/meminfo",
                 &format!(
                     "sed 's/^\\(MemTotal\\|MemFree\\|MemAvailable\\): .*/\\1: {} kB/' /proc/meminfo",
@@ -243,15 +290,13 @@ impl Fault {
                     each(&format!("[ ! -e {kept} ] && [ ! -L {kept} ] || mv {kept} {path}")),
                 )
             }
-            "no-module" => {
-                let list = "/lib/modules/$(uname -r)/modules.builtin";
-                inside(
-                    format!("cp -n {list} {list}.kept; sed -i '/\\/{}.ko$/d' {list} && depmod -a", word(0)),
-                    format!("[ ! -e {list}.kept ] || {{ mv -f {list}.kept {list} && depmod -a; }}"),
-                )
-            }
+            "no-module" => inside(NO_MODULE.replace("NAME", word(0)), MODULE_AGAIN),
             "sysctl" => inside(
-                format!("sysctl -n {0} > /run/ferry-fault-{0}; sysctl -q -w {0}={1}", word(0), word(1)),
+                format!(
+                    "sysctl -n {0} > /run/ferry-fault-{0}; sysctl -q -w {0}=\"{1}\"",
+                    word(0),
+                    word(1).replace(':', " ")
+                ),
                 format!("[ ! -e /run/ferry-fault-{0} ] || sysctl -q -w {0}=\"$(cat /run/ferry-fault-{0})\"", word(0)),
             ),
             _ => instead(
@@ -268,7 +313,7 @@ impl Fault {
 
 impl Steps {
     /// One more thing to do inside when it is taken back.
-    fn also(mut self, heal: &str) -> Self {
+    pub(super) fn also(mut self, heal: &str) -> Self {
         self.heal.push(Where::Inside(heal.to_owned()));
         self
     }

@@ -31,7 +31,7 @@ const PING: &str = "ping -c 1 -W 1 10.77.0.12 >/dev/null && echo reached || echo
 const SSHD: &str = "timeout 2 bash -c 'exec 3<>/dev/tcp/10.77.0.12/22' 2>/dev/null && echo reached || echo lost";
 
 /// A fault, where it is looked for and how, and what is seen while it lasts.
-const TRIES: [(&str, Look, &str, &str); 36] = [
+const TRIES: [(&str, Look, &str, &str); 59] = [
     ("link-down", FromFirst, PING, "lost"),
     ("slow-link 1mbit", Inside, "tc qdisc show dev eth0 | cut -d' ' -f2", "tbf"),
     ("lossy-link 100", FromFirst, PING, "lost"),
@@ -72,6 +72,49 @@ const TRIES: [(&str, Look, &str, &str); 36] = [
     ("no-module br_netfilter", Inside, "modprobe br_netfilter 2>/dev/null && echo yes || echo no", "no"),
     ("sysctl net.ipv4.conf.all.rp_filter 1", Inside, "sysctl -n net.ipv4.conf.all.rp_filter", "1"),
     ("os centos 7", Inside, ". /etc/os-release; echo $ID $VERSION_ID", "centos 7"),
+    ("address 10.78.0.12/24", Inside, "ip -o -4 addr show dev eth0 | wc -l", "2"),
+    (
+        "small-path 1400 1",
+        FromFirst,
+        "ping -c 1 -W 1 -M do -s 1450 10.77.0.12 >/dev/null && echo reached || echo lost",
+        "lost",
+    ),
+    ("few-inodes /var/lib", Inside, "df --output=ipcent /var/lib | tail -1", "9"),
+    ("linked /var/lib/ferry-volumes", Inside, "readlink /var/lib/ferry-volumes; true", "/opt/"),
+    ("private-mounts", Inside, "findmnt -no PROPAGATION /", "private"),
+    ("clock -86400", Inside, "[ $(date +%s) -lt $(stat -c %Y /proc/self) ] && echo behind || echo right", "behind"),
+    ("uname -r 3.10.0", Inside, "uname -r", "3.10.0"),
+    ("cpu-without sse4_2", Inside, "grep -cw sse4_2 /proc/cpuinfo; true", "0"),
+    ("no-controller memory", Inside, "grep -c ^memory /proc/cgroups; true", "0"),
+    ("no-capability CAP_MKNOD", BySsh, "grep CapBnd /proc/self/status", "CapBnd"),
+    ("service docker", Inside, "systemctl is-active docker.service; true", "active"),
+    ("process falcon-sensor", Inside, "pgrep -c -x falcon-sensor; true", "1"),
+    (
+        "package-lock",
+        Inside,
+        "sleep 0.2; flock -n /var/lib/dpkg/lock-frontend true && echo free || echo taken",
+        "taken",
+    ),
+    (
+        "enabled-unit dnf-automatic.timer",
+        Inside,
+        "systemctl is-enabled dnf-automatic.timer 2>/dev/null; true",
+        "enabled",
+    ),
+    (
+        "port-held 10256",
+        Inside,
+        "sleep 0.5; python3 -c 'import socket; socket.socket().bind((\"\", 10256))' 2>/dev/null && echo free || echo held",
+        "held",
+    ),
+    ("reboot-due", Inside, "ls /run/reboot-required 2>/dev/null; true", "/run/reboot-required"),
+    ("time-zone Asia/Shanghai", Inside, "readlink /etc/localtime", "Shanghai"),
+    ("proxy http://10.0.0.3:3128", Inside, "cat /etc/profile.d/*.sh 2>/dev/null | grep -c http_proxy; true", "1"),
+    ("hosts-line 10.0.0.77 node9", Inside, "getent hosts node9; true", "10.0.0.77"),
+    ("nsswitch dns", Inside, "grep ^hosts: /etc/nsswitch.conf", "hosts: dns"),
+    ("search-domains 30", Inside, "wc -w < /etc/resolv.conf", "31"),
+    ("wildcard-dns 10.0.0.80", Inside, "sleep 0.5; getent ahostsv4 any.example | head -1; true", "10.0.0.80"),
+    ("drop-policy", Inside, "nft list ruleset | grep -c 'policy drop'; true", "1"),
     // Last: it is not taken back.
     ("changed-host-key", Inside, "cat /etc/ssh/ssh_host_ed25519_key.pub", "ssh-ed25519"),
 ];
@@ -85,6 +128,7 @@ pub(super) fn run(bench: &Bench) -> Result<(), Error> {
     })?;
     let counted = bench.step("what leaves is counted", || hosts::self_test(driver, 1))?;
     bench.check("attempts to leave are counted", counted.packets >= 3, format!("{counted:?}"));
+    bench.step("what goes between hosts is not", || between(bench))?;
     bench.step("people", || people(bench))?;
     for (fault, look, how, seen) in TRIES {
         bench.step(fault, || try_fault(bench, fault, look, how, seen))?;
@@ -118,6 +162,21 @@ fn try_fault(bench: &Bench, fault: &str, place: Look, how: &str, seen: &str) -> 
         bench.check(&format!("{fault}: heals"), after == before, format!("{after:?}"));
     }
     Ok(())
+}
+
+/// Address resolution, pings, datagrams in pieces, connections: none of it leaves. A question for a name does, whoever is asked.
+fn between(bench: &Bench) -> Result<(), Error> {
+    let driver = &bench.driver;
+    driver.forget_egress()?;
+    let pieces = "ip neigh flush dev eth0; ping -c 1 -W 1 10.77.0.12 >/dev/null; ping -c 1 -W 1 -s 4000 10.77.0.12 >/dev/null; \
+                  head -c 4000 /dev/zero | socat -b 4000 -u - UDP:10.77.0.12:9; true";
+    driver.must(1, &format!("{pieces}; {SSHD}"))?;
+    let seen = driver.egress()?;
+    bench.check("what goes between hosts does not count", seen == hosts::Egress::default(), format!("{seen:?}"));
+    driver.must(1, "echo x | timeout 1 socat - UDP:10.77.0.12:53; true")?;
+    let asked = driver.egress()?;
+    bench.check("a question for a name counts", asked.packets > 0 && !asked.attempts.is_empty(), format!("{asked:?}"));
+    driver.forget_egress()
 }
 
 /// Who gets in how, and who may become root.

@@ -109,12 +109,19 @@ fn power_cut(bench: &Bench, lines: &[HostLine], cut: HostLine) -> Result<(), Err
             ),
         );
     }
+    let booted = window::now();
     bench.step(&format!("{}: power on", cut.name), || driver.boot(cut.host))?;
-    let ready = format!("get node {} -o jsonpath='{{.status.conditions[?(@.type==\"Ready\")].status}}'", cut.name);
+    // Its own API server, its own member, and its kubelet as the cluster sees it: heard from since the cut.
+    let address = driver.address(cut.host)?;
+    let script = format!(
+        "kubectl --kubeconfig /etc/kubernetes/admin.conf --server https://{address}:6443 get --raw /readyz && {ETCDCTL} --endpoints=https://127.0.0.1:2379 endpoint health && \
+         date -d \"$(kubectl --kubeconfig /etc/kubernetes/admin.conf -n kube-node-lease get lease {} -o jsonpath='{{.spec.renewTime}}')\" +lease\\ %s",
+        cut.name
+    );
     let back = until(Duration::from_secs(180), || {
-        cluster::kubectl(driver, cut.host, &ready).is_ok_and(|text| text == "True")
-            && cluster::ssh(driver, cut.host, &format!("{ETCDCTL} --endpoints=https://127.0.0.1:2379 endpoint health"))
-                .is_ok()
+        let text = cluster::ssh(driver, cut.host, &script).unwrap_or_default();
+        let renewed = text.lines().find_map(|line| line.strip_prefix("lease ")?.trim().parse::<f64>().ok());
+        renewed.is_some_and(|renewed| renewed > booted)
     });
     let what = format!("{} comes back by itself", cut.name);
     bench.check(&what, back.is_some(), back.map_or(String::new(), |seconds| format!("after {seconds:.0} s")));

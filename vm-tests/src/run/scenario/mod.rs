@@ -1,11 +1,15 @@
 //! The scenarios, one a file: what is done, and what must hold.
 
+mod bad_site;
 mod bed;
 mod firewalld;
 mod install_ha;
 mod kill_resume;
+mod nodes;
 mod owed;
+mod restore;
 mod single;
+mod sudo_bastion;
 mod uninstall;
 
 use super::Bench;
@@ -24,12 +28,18 @@ pub(super) struct Scenario {
 }
 
 /// All of them.
-pub(super) const ALL: [Scenario; 7] = [
+pub(super) const ALL: [Scenario; 11] = [
     Scenario {
         name: "bed",
         says: "the bed itself: every fault shows and heals, power cuts, what leaves is counted",
         hosts: 3,
         run: bed::run,
+    },
+    Scenario {
+        name: "bad-site",
+        says: "hosts broken on purpose: each fault is found by its check, and nothing is changed",
+        hosts: 3,
+        run: bad_site::run,
     },
     Scenario {
         name: "firewalld",
@@ -50,10 +60,28 @@ pub(super) const ALL: [Scenario; 7] = [
         run: install_ha::run,
     },
     Scenario {
+        name: "sudo-bastion",
+        says: "one node through a bastion, by password, with a sudo that asks; no secret shows anywhere",
+        hosts: 2,
+        run: sudo_bastion::run,
+    },
+    Scenario {
         name: "kill-resume",
         says: "one node, killed, cut off and without power at 30 moments: it comes to the same end",
         hosts: 1,
         run: kill_resume::run,
+    },
+    Scenario {
+        name: "nodes",
+        says: "a cluster of one host grows by a worker and two control planes, and loses a live worker and a dead control plane",
+        hosts: 4,
+        run: nodes::run,
+    },
+    Scenario {
+        name: "restore",
+        says: "etcd on three hosts loses two members: back from a snapshot, also when the restore is killed on the way",
+        hosts: 3,
+        run: restore::run,
     },
     Scenario {
         name: "owed",

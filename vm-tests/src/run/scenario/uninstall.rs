@@ -29,7 +29,7 @@ const ALLOWANCE: [(&str, &str); 6] = [
 
 /// What others have done to the host before: accounts, a program and a link where ferry's own will stand, a folder with
 /// another mode, lines, a packet filter, a unit, an iptables rule among those of the cluster.
-const OTHERS: &str = r#"set -e
+const OTHERS: &str = r"set -e
 useradd --system alice
 ln -sf /bin/true /usr/local/bin/ctr
 printf '#!/bin/sh\necho old\n' >/usr/local/bin/etcdctl; chmod 750 /usr/local/bin/etcdctl; chown alice /usr/local/bin/etcdctl
@@ -40,13 +40,13 @@ printf 'table inet site { chain input { type filter hook input priority 0; tcp d
 iptables -t nat -N SITE; iptables -t nat -A SITE -j RETURN; iptables -t nat -A POSTROUTING -d 192.0.2.0/24 -j SITE
 printf '[Unit]\nDescription=of the site\n[Service]\nExecStart=/bin/sleep infinity\n[Install]\nWantedBy=multi-user.target\n' >/etc/systemd/system/site.service
 systemctl daemon-reload; systemctl enable -q --now site.service
-mkdir -p /var/lib/containerd"#;
+mkdir -m 751 /var/lib/containerd";
 
 /// What a snapshot does not look at: none of it may be left.
 const REST: &str = r"ls -d /var/lib/kubelet /var/lib/etcd /var/lib/cni /var/log/pods /var/log/containers /run/containerd /run/ferry /var/lib/ferry \
     /var/lib/containerd/* /var/lib/ferry-registry /etc/ferry /etc/kubernetes /usr/local/lib/ferry /run/netns/cni-* 2>/dev/null
 ps -eo args | grep -E 'containerd|kube|etcd|registry' | grep -v grep
-mount | grep -E 'kubelet|containerd'; iptables-save | grep -E 'KUBE|CNI'; ip -o link | grep -E 'cni0|veth'; true";
+stat -c %a /var/lib/containerd | grep -vx 751; mount | grep -E 'kubelet|containerd'; iptables-save | grep -E 'KUBE|CNI'; ip -o link | grep -E 'cni0|veth'; true";
 
 pub(super) fn run(bench: &Bench) -> Result<(), Error> {
     let shipped = bench.step("build the programs", Shipped::made)?;

@@ -3,8 +3,8 @@
 //!
 //! Nothing is believed but the marks: EOF, exit status and close come in any order, or not at all.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use russh::client::Msg;
@@ -32,6 +32,8 @@ pub(super) struct Exec<'a> {
     pub(super) limit: usize,
     /// Released as soon as the command has begun: until then no other command tries the same password.
     pub(super) gate: Option<OwnedMutexGuard<()>>,
+    /// Gets what the login shell said by itself.
+    pub(super) noise: &'a Mutex<Vec<String>>,
 }
 
 /// How a command ended otherwise than with a status.
@@ -129,6 +131,8 @@ impl Exec<'_> {
         }
         let said = format!("{}\n{}", err.before(), out.before()).trim().to_owned();
         if let Some(status) = out.status().or(err.status()) {
+            // Errors may be those of sudo: its lecture, its prompt.
+            *self.noise.lock().unwrap_or_else(PoisonError::into_inner) = out.noise();
             return Ok(Output { status, stdout: out.output(), stderr: err.output() });
         }
         if out.has_begun() {

@@ -56,6 +56,10 @@ impl Host for SshHost {
         &self.0.host.name
     }
 
+    fn noise(&self) -> Vec<String> {
+        self.0.noise()
+    }
+
     fn run<'a>(&'a self, command: &'a Command) -> BoxFuture<'a, Result<Output, HostError>> {
         Box::pin(self.0.traced(command, Feed::of(&command.stdin)))
     }

@@ -39,6 +39,8 @@ pub(super) struct Inner {
     gate: Arc<Mutex<()>>,
     proven: AtomicBool,
     refused: std::sync::Mutex<Option<Refusal>>,
+    /// What the login shell said by itself before the last command.
+    noise: std::sync::Mutex<Vec<String>>,
     /// Paths that are being uploaded to.
     pub(super) parts: super::carry::Parts,
 }
@@ -70,6 +72,7 @@ impl Inner {
             gate: Arc::default(),
             proven: AtomicBool::new(false),
             refused: std::sync::Mutex::default(),
+            noise: std::sync::Mutex::default(),
             parts: super::carry::Parts::default(),
         }
     }
@@ -170,6 +173,11 @@ impl Inner {
         outcome
     }
 
+    /// What the login shell said by itself before the last command.
+    pub(super) fn noise(&self) -> Vec<String> {
+        self.noise.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+    }
+
     async fn execute(self: &Arc<Self>, command: &Command, feed: Feed<'_>) -> Result<Output, HostError> {
         if command.script.len() > LARGEST_SCRIPT {
             let said = format!("{} bytes of script; a host takes {LARGEST_SCRIPT}", command.script.len());
@@ -187,7 +195,7 @@ impl Inner {
         let (link, channel, _room) = self.session().await?;
         let mark = Mark::new();
         let line = line(&command.script, climb, command.root, command.deadline, &mark);
-        let exec = Exec { line, mark, climb, feed, limit: self.settings.output_limit, gate };
+        let exec = Exec { line, mark, climb, feed, limit: self.settings.output_limit, gate, noise: &self.noise };
         let mut running = Running { inner: self.clone(), group: Arc::default(), root: command.root, link };
         let group = running.group.clone();
         let outcome = tokio::select! {
@@ -245,7 +253,8 @@ impl Inner {
         let climb = if root { self.climb.get().unwrap_or(&unprivileged) } else { &unprivileged };
         let mark = Mark::new();
         let line = line(&script, climb, root, Duration::from_secs(10), &mark);
-        let exec = Exec { line, mark, climb, feed: Feed::Bytes(Bytes::new()), limit: 1 << 16, gate: None };
+        let (feed, noise) = (Feed::Bytes(Bytes::new()), &self.noise);
+        let exec = Exec { line, mark, climb, feed, limit: 1 << 16, gate: None, noise };
         let work = async {
             if let Ok(channel) = link.session().await {
                 drop(exec.run(channel, &AtomicU32::new(0)).await);

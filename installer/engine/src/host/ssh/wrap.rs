@@ -172,6 +172,15 @@ impl Reader {
         if self.begun.is_some() { String::new() } else { text.trim().chars().take(2000).collect() }
     }
 
+    /// What the login shell said by itself before the script began: lines that are none of ours.
+    pub(super) fn noise(&self) -> Vec<String> {
+        // The mark that was found stands at the end of it.
+        let text = String::from_utf8_lossy(&self.bytes[..self.begun.unwrap_or(0)]);
+        let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.contains("FERRY-"));
+        // One that prints what it runs prints our own line, too, which is long.
+        lines.take(5).map(|line| line.chars().take(200).collect()).collect()
+    }
+
     /// Bytes of the script's own output so far.
     pub(super) fn length(&self) -> usize {
         self.bytes.len() - self.begun.unwrap_or(0)

@@ -2,8 +2,11 @@
 
 use std::path::Path;
 
-use super::super::{CHECKS, Finding, Findings, Measurements, Outcome, Severity, Verdict, check, document, render};
+use super::super::{
+    CHECKS, Finding, Findings, Measurements, Outcome, Severity, Silence, Verdict, check, document, render,
+};
 use super::site::World;
+use crate::host::{HostError, HostErrorKind};
 
 fn find<'a>(findings: &'a Findings, id: &str, host: Option<&str>) -> &'a Finding {
     findings.findings.iter().find(|one| one.check == id && one.host.as_deref() == host).unwrap()
@@ -51,6 +54,42 @@ fn what_was_not_measured_never_passes() {
     }
     let fsync = &find(&findings, "disk.fsync", Some("node1")).outcome;
     assert!(matches!(fsync, Outcome::NotApplicable { reason } if reason == "not measured: the bundle has no probe"));
+}
+
+#[test]
+fn hosts_that_say_nothing_are_named_with_what_helps() {
+    let mut world = World::healthy();
+    world.facts.remove("node1");
+    world.facts.remove("node2");
+    let (address, why) = ("10.0.0.11:22".to_owned(), "connection refused".to_owned());
+    let away = HostError::new("node1", HostErrorKind::Unreachable { address, why });
+    let refused = HostError::new("node2", HostErrorKind::Privilege("sudo wants a password".into()));
+    world.measurements.silent =
+        [&away, &refused].map(|error| (error.host.clone(), Silence::from(error))).into_iter().collect();
+    let findings = world.check();
+    let outcome = |id: &str, host: &str| find(&findings, id, Some(host)).outcome.clone();
+    let failed = |evidence: &str, fix: &str| Outcome::Failed { evidence: evidence.into(), fix: fix.into() };
+    let unreachable =
+        failed("can't reach 10.0.0.11:22: connection refused", "check address, port, bastions, and that sshd runs");
+    assert_eq!(outcome("ssh.reach", "node1"), unreachable);
+    assert!(matches!(outcome("ssh.root", "node1"), Outcome::NotApplicable { .. }));
+    assert!(matches!(outcome("ssh.reach", "node2"), Outcome::Passed { .. }));
+    let rootless = failed("can't become root: sudo wants a password", "set `privilege`: sudo, sudoPassword or su");
+    assert_eq!(outcome("ssh.root", "node2"), rootless);
+    assert_eq!(findings.verdict(), Verdict::Blocked);
+}
+
+#[test]
+fn a_worker_that_is_away_is_owed_its_steps_and_stops_nobody() {
+    let mut world = World::healthy();
+    world.facts.remove("node2");
+    let away = HostError::new("node2", HostErrorKind::Lost("connection reset".into()));
+    for silence in [None, Some(Silence::from(&away))] {
+        world.measurements.silent = silence.into_iter().map(|silence| ("node2".to_owned(), silence)).collect();
+        let findings = world.check();
+        assert!(matches!(find(&findings, "ssh.reach", Some("node2")).outcome, Outcome::Planned { .. }));
+        assert_eq!(findings.verdict(), Verdict::Ready, "{:?}", findings.failures());
+    }
 }
 
 #[test]
@@ -146,4 +185,42 @@ fn the_documentation_lists_every_check() {
         return;
     }
     assert!(table == document(), "docs/preflight.md is out of date: run this test with FERRY_WRITE_DOCS=1");
+}
+
+#[test]
+fn chrony_is_planned_where_it_is_there_and_can_work() {
+    let mut world = World::with("time: {internal: true}\n");
+    world.all(|facts| {
+        facts.time.service.clear();
+        facts.time.reachable.clear();
+        facts.time.synchronized = Some(false);
+        facts.binaries.insert("chronyc".into(), "/usr/bin/chronyc".into());
+        facts.capabilities.insert("CAP_SYS_TIME".into());
+    });
+    let outcome = |world: &World, check: &str| find(&world.check(), check, Some("node2")).outcome.clone();
+    let planned = "configures chrony to follow 10.0.0.11";
+    assert!(matches!(outcome(&world, "time.source"), Outcome::Planned { plan, .. } if plan == planned));
+    assert!(matches!(outcome(&world, "time.synchronized"), Outcome::Planned { .. }));
+    world.facts("node2").time.service = "ntpd.service".into();
+    assert!(matches!(outcome(&world, "time.source"), Outcome::Failed { fix, .. } if fix.contains("ntpd.service")));
+    world.facts("node2").time.service.clear();
+    _ = world.facts("node2").capabilities.remove("CAP_SYS_TIME");
+    assert!(
+        matches!(outcome(&world, "time.source"), Outcome::Failed { evidence, .. } if evidence.contains("CAP_SYS_TIME"))
+    );
+    _ = world.facts("node2").binaries.remove("chronyc");
+    assert!(
+        matches!(outcome(&world, "time.source"), Outcome::Failed { fix, .. } if fix.contains("install the package chrony"))
+    );
+}
+
+#[test]
+fn a_firewall_that_is_too_old_or_silent_is_the_operators() {
+    let mut world = World::healthy();
+    world.facts("node2").firewall.firewalld = true;
+    for (version, says) in [("0.8.2", "firewall-cmd --permanent"), ("", "try again")] {
+        world.facts("node2").firewall.version = version.into();
+        let outcome = find(&world.check(), "security.firewalld", Some("node2")).outcome.clone();
+        assert!(matches!(outcome, Outcome::Failed { fix, .. } if fix.contains(says)), "{version}");
+    }
 }

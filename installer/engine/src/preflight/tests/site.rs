@@ -82,7 +82,8 @@ impl World {
         let dialled = dials(site)
             .into_iter()
             .flat_map(|dial| sizes.map(|bytes| Dialled { dial: dial.clone(), bytes, ms: Some(0.4), error: None }));
-        Measurements { hosts: site.hosts.iter().map(host).collect(), dialled: dialled.collect(), not_measured: None }
+        let hosts = site.hosts.iter().map(host).collect();
+        Measurements { hosts, dialled: dialled.collect(), ..Measurements::default() }
     }
 
     pub(crate) fn facts(&mut self, host: &str) -> &mut Facts {
