@@ -155,11 +155,13 @@ impl Action {
     pub fn bytes(&self) -> u64 {
         match self {
             // What a host fetches from the registry has crossed the operator's link once, with the push.
-            Self::File(File { content: Content::Fetched { .. }, .. }) => 0,
+            Self::File(File { content: Content::Fetched { .. }, .. })
+            | Self::Folder(_)
+            | Self::Unit(_)
+            | Self::Run(_) => 0,
             Self::File(file) => file.content.size(),
             Self::Block(block) => block.text.len() as u64,
             Self::Push(push) => push.bytes,
-            Self::Folder(_) | Self::Unit(_) | Self::Run(_) => 0,
         }
     }
 

@@ -29,7 +29,7 @@ pub(super) fn allot(context: &mut Context<'_>) {
     for host in context.site.hosts.iter().filter(|host| host.is_node()) {
         if !places.contains_key(&host.name) {
             let taken: BTreeSet<u32> = places.values().copied().collect();
-            let free = (0..).find(|place| !taken.contains(place)).unwrap_or_default();
+            let free = (0..=u32::MAX).find(|place| !taken.contains(place)).unwrap_or_default();
             places.insert(host.name.clone(), free);
         }
     }
