@@ -50,6 +50,7 @@ pub(super) const RULES: &[Rule] = rules! {
     "file /var/lib/cni/results" Unseen, "pods by their sandboxes";
     "file /var/lib/etcd/member" Unseen, "the database: objects are a part of their own";
     "file /var/backups/ferry/etcd/*" Unseen, "snapshots by their times";
+    "file /var/lib/ferry-registry/docker/registry/v2/repositories/*/_uploads/*" Unseen, "halves of uploads that were cut off: the registry purges them after a week";
     "file /var/lib/systemd/timers" Unseen, "when timers were last due";
     "file /root/.kube/cache" Unseen, "of everybody who has called kubectl";
     "file /etc/ssh/ssh_host_*" Shape, "made with the host's disk";
