@@ -6,7 +6,8 @@ use std::process::Command;
 use tests::scale::cost::Cost;
 
 fn cost(hosts: usize) -> Cost {
-    let output = Command::new(env!("CARGO_BIN_EXE_scale")).args(["one", &hosts.to_string()]).output().expect("scale runs");
+    let output =
+        Command::new(env!("CARGO_BIN_EXE_scale")).args(["one", &hosts.to_string()]).output().expect("scale runs");
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
     serde_json::from_str(&text).expect("a cost")

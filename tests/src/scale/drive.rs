@@ -26,10 +26,10 @@ use ferry_engine::step::Context;
 use ferry_engine::supply::Supply;
 use ferry_engine::vault::{Vault, VaultKey};
 
+use super::bundle;
 use super::cost::{Cost, own_memory, own_processor};
 use super::farm::Farm;
 use super::site::{PASSWORD, entries, text};
-use super::bundle;
 
 type Failure = Box<dyn std::error::Error>;
 type Hosts = BTreeMap<String, Arc<dyn Host>>;
@@ -87,10 +87,8 @@ pub async fn drive(farm: &Path, folder: &Path, count: usize) -> Result<Cost, Fai
     let redactor = Redactor::default();
     let journal = Journal::open(&folder.join("journal.jsonl"), Arc::new(Nobody), redactor.clone())?;
     let hosts = hosts(&site, folder, &redactor, &journal);
-    let mut vault = Vault::open(
-        &folder.join("vault.age"),
-        VaultKey::Identity(Secret::new(generate_identity().0.as_str())),
-    )?;
+    let mut vault =
+        Vault::open(&folder.join("vault.age"), VaultKey::Identity(Secret::new(generate_identity().0.as_str())))?;
     let now = Timestamp::from_unix(1_795_242_777);
     pki::prepare(&site, &mut vault, now)?;
     vault.teach(&redactor);
@@ -103,7 +101,8 @@ pub async fn drive(farm: &Path, folder: &Path, count: usize) -> Result<Cost, Fai
     watch.lap("login, facts");
 
     let findings = preflight::check(&site, &facts, &measured(&site), &needs())?;
-    let failures = findings.failures().iter().map(|one| format!("{} {:?}: {:?}", one.check, one.host, one.outcome)).collect();
+    let failures =
+        findings.failures().iter().map(|one| format!("{} {:?}: {:?}", one.check, one.host, one.outcome)).collect();
     let table = preflight::render(&findings);
     watch.lap("preflight");
     drop(table);
@@ -139,7 +138,9 @@ pub async fn drive(farm: &Path, folder: &Path, count: usize) -> Result<Cost, Fai
 
     let traffic = farm.count()?;
     let workers = || traffic.iter().skip(4);
-    let range = |values: &mut dyn Iterator<Item = u64>| values.fold((u64::MAX, 0), |(least, most), one| (least.min(one), most.max(one)));
+    let range = |values: &mut dyn Iterator<Item = u64>| {
+        values.fold((u64::MAX, 0), |(least, most), one| (least.min(one), most.max(one)))
+    };
     Ok(Cost {
         hosts: count,
         phases: watch.phases,
@@ -176,7 +177,9 @@ fn hosts(site: &Site, folder: &Path, redactor: &Redactor, journal: &Journal) -> 
 
 /// Every connection that has to be possible was.
 fn measured(site: &Site) -> Measurements {
-    let tried = |dial: preflight::Dial| [0, 1472].map(|bytes| Dialled { dial: dial.clone(), bytes, ms: Some(0.4), error: None });
+    let tried = |dial: preflight::Dial| {
+        [0, 1472].map(|bytes| Dialled { dial: dial.clone(), bytes, ms: Some(0.4), error: None })
+    };
     Measurements { dialled: preflight::dials(site).into_iter().flat_map(tried).collect(), ..Measurements::default() }
 }
 

@@ -36,12 +36,7 @@ pub fn nature(entry: &Entry) -> Nature {
         let mut memory = memory.lock().unwrap_or_else(PoisonError::into_inner);
         answer(&asked.script, &facts, &mut memory)
     };
-    Nature {
-        handler: Arc::new(handler),
-        password: Some(PASSWORD.to_owned()),
-        remembers: false,
-        ..Nature::default()
-    }
+    Nature { handler: Arc::new(handler), password: Some(PASSWORD.to_owned()), remembers: false, ..Nature::default() }
 }
 
 /// The fixture with this host's own names and numbers.
@@ -131,7 +126,8 @@ fn change(script: &str) -> Option<(String, String)> {
 fn waits_for_a_file(script: &str) -> bool {
     let Some((_, body)) = script.split_once("\nf_log begin ") else { return false };
     let mut lines = body.lines().skip(1);
-    lines.next().is_some_and(|line| line.starts_with("f_keep ")) && lines.next().is_some_and(|line| line.starts_with("f_log done "))
+    lines.next().is_some_and(|line| line.starts_with("f_keep "))
+        && lines.next().is_some_and(|line| line.starts_with("f_log done "))
 }
 
 #[cfg(test)]

@@ -233,9 +233,8 @@ mod tests {
                 format!("- {{name: n{n}, address: 10.0.{}.{}, roles: [{role}]}}\n", n / 200, n % 200 + 1)
             })
             .collect();
-        let text = format!(
-            "apiVersion: ferry.dev/v1\nkind: Site\ncluster: demo\nvault: {{identity: id}}\nhosts:\n{hosts}"
-        );
+        let text =
+            format!("apiVersion: ferry.dev/v1\nkind: Site\ncluster: demo\nvault: {{identity: id}}\nhosts:\n{hosts}");
         let site = crate::site::read(std::path::Path::new("s"), &text).map_err(|error| error.to_string()).unwrap();
         let dials = dials(&site);
         let to_api = dials.iter().filter(|dial| dial.port == 6443).count();
