@@ -16,7 +16,7 @@ use super::site::entries;
 
 /// Runs the hosts until standard input ends.
 pub async fn serve(count: usize) -> io::Result<()> {
-    drop(ferry_engine::host::make_room(2 * count));
+    let _ = ferry_engine::host::make_room(2 * count);
     let mut hosts = Vec::new();
     for entry in entries(count) {
         hosts.push(FakeHost::start(nature(&entry)).await?);

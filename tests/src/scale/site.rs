@@ -35,10 +35,10 @@ pub fn entries(count: usize) -> Vec<Entry> {
 /// The site file of hosts that listen on these ports of 127.0.0.1.
 #[must_use]
 pub fn text(entries: &[Entry], ports: &[u16]) -> String {
-    let mut text = format!(
-        "apiVersion: ferry.dev/v1\nkind: Site\ncluster: scale\nvault: {{identity: identity}}\n\
-         ssh: {{user: root, auth: [{{password: {{prompt: password}}}}]}}\n\
-         network: {{kind: host-routes}}\nstorage: {{kind: none}}\nkubernetes: {{podCidr: 10.64.0.0/12, serviceCidr: 10.96.0.0/16}}\nhosts:\n"
+    let mut text = String::from(
+        "apiVersion: ferry.dev/v1\nkind: Site\ncluster: scale\nvault: {identity: identity}\n\
+         ssh: {user: root, auth: [{password: {prompt: password}}]}\n\
+         network: {kind: host-routes}\nstorage: {kind: none}\nkubernetes: {podCIDR: 10.64.0.0/12, serviceCIDR: 10.96.0.0/16}\nhosts:\n",
     );
     for (entry, port) in entries.iter().zip(ports) {
         let _ = writeln!(
