@@ -18,7 +18,7 @@ use ferry_engine::host::{self, Command, Host, HostError, Output, Redactor, Secre
 use ferry_engine::journal::Journal;
 use ferry_engine::pki;
 use ferry_engine::plan::{self, Plan};
-use ferry_engine::preflight::{self, Dialled, Measurements, Needs};
+use ferry_engine::preflight::{self, Dialled, Measurements, Needs, Severity};
 use ferry_engine::registry::ProbeImage;
 use ferry_engine::run::{self, Workshop, lease};
 use ferry_engine::site::{self, Site};
@@ -101,8 +101,12 @@ pub async fn drive(farm: &Path, folder: &Path, count: usize) -> Result<Cost, Fai
     watch.lap("login, facts");
 
     let findings = preflight::check(&site, &facts, &measured(&site), &needs())?;
-    let failures =
-        findings.failures().iter().map(|one| format!("{} {:?}: {:?}", one.check, one.host, one.outcome)).collect();
+    let failures = findings
+        .failures()
+        .iter()
+        .filter(|one| one.severity != Severity::Warn)
+        .map(|one| format!("{} {:?}: {:?}", one.check, one.host, one.outcome))
+        .collect();
     let table = preflight::render(&findings);
     watch.lap("preflight");
     drop(table);
