@@ -122,6 +122,9 @@ fn judge(costs: &[Cost]) -> Result<(), Failure> {
             return Err("the commands on a worker depend on the number of hosts".into());
         }
     }
-    say("\nas it must be: memory below 1 GiB, content and commands on a worker the same for any number of hosts");
+    say("\nas it must be: memory below 1 GiB, and nothing is left to do the second time");
+    if costs.len() > 1 {
+        say("content and the commands on a worker are the same for each of these numbers of hosts");
+    }
     Ok(())
 }
