@@ -14,25 +14,13 @@ use crate::session::Session;
 pub(crate) async fn leased<T>(session: &Session, work: impl Future<Output = T>) -> Result<T, Failure> {
     let hosts: Vec<Arc<dyn Host>> = session.hosts.values().cloned().collect();
     let who = std::env::var("USER").unwrap_or_else(|_| "ferry-install".into());
-    for host in &hosts {
-        match lease::take(host.as_ref(), &session.owner, &who).await {
-            Ok(Ok(())) => {}
-            Ok(Err(held)) => {
-                return Err(
-                    Failure::of(ExitCode::Held, &held).hint("wait until that run has ended, or ask who does it")
-                );
-            }
-            // A host that is away shows later, where it matters.
-            Err(error) if error.is_absence() => {}
-            Err(error) => return Err(error.into()),
-        }
+    if let Err(held) = lease::take_all(&hosts, &session.owner, &who).await? {
+        return Err(Failure::of(ExitCode::Held, &held).hint("wait until that run has ended, or ask who does it"));
     }
     let renewal = tokio::spawn(renew(hosts.clone(), session.owner.clone(), who));
     let result = work.await;
     renewal.abort();
-    for host in &hosts {
-        lease::release(host.as_ref(), &session.owner).await;
-    }
+    lease::release_all(&hosts, &session.owner).await;
     Ok(result)
 }
 
@@ -40,9 +28,6 @@ pub(crate) async fn leased<T>(session: &Session, work: impl Future<Output = T>) 
 async fn renew(hosts: Vec<Arc<dyn Host>>, owner: String, who: String) {
     loop {
         tokio::time::sleep(Duration::from_secs(lease::SECONDS / 3)).await;
-        for host in &hosts {
-            // If it can't be renewed it lapses, and the next command on the host tells why.
-            drop(lease::take(host.as_ref(), &owner, &who).await);
-        }
+        lease::renew_all(&hosts, &owner, &who).await;
     }
 }

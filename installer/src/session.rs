@@ -14,7 +14,7 @@ use ferry_engine::event::Event;
 use ferry_engine::facts::{self, Facts};
 use ferry_engine::host::known::KnownKeys;
 use ferry_engine::host::ssh::{Answer, FirstSight, Secrets as _, Settings, SshHost, Trace};
-use ferry_engine::host::{Command, Host, HostError, Output, Redactor, Secret, SecretStore, Stdin};
+use ferry_engine::host::{self, Command, Host, HostError, Output, Redactor, Secret, SecretStore, Stdin};
 use ferry_engine::journal::Journal;
 use ferry_engine::pki;
 use ferry_engine::registry::ProbeImage;
@@ -77,6 +77,12 @@ impl Session {
         settings.first_sight = first_sight(common);
         let stop = Stop::default();
         on_interrupt(stop.clone(), settings.cancel.clone());
+        if let Some(room) = host::make_room(site.hosts.len()) {
+            show::aside(&format!(
+                "this system lets one program connect to {room} hosts at once, and the site has {}: raise the limit on open files (ulimit -n)",
+                site.hosts.len()
+            ));
+        }
         let hosts = idle(&site, &settings);
         let owner = owner(&state)?;
         Ok(Self { site, state, journal, hosts, stop, owner, secrets, settings, redactor, _lock: lock })
@@ -111,13 +117,8 @@ impl Session {
 
     /// What every host is like that says so, and why the others do not.
     pub(crate) async fn gathered(&self) -> (BTreeMap<String, Facts>, BTreeMap<String, HostError>) {
-        let asked = self.site.hosts.iter().filter_map(|host| {
-            let reached = self.hosts.get(&host.name)?.clone();
-            let paths = facts::paths_of(&self.site, host);
-            Some(async move { (host.name.clone(), facts::gather_about(reached.as_ref(), &paths).await) })
-        });
         let (mut known, mut failures) = (BTreeMap::new(), BTreeMap::new());
-        for (name, result) in futures_util::future::join_all(asked).await {
+        for (name, result) in facts::gather_all(&self.site, &self.hosts).await {
             match result {
                 Ok(facts) => drop(known.insert(name, facts)),
                 Err(error) => drop(failures.insert(name, error)),

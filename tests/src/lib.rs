@@ -14,3 +14,4 @@ pub mod members;
 pub mod oci_layout;
 pub mod program;
 pub mod proxy;
+pub mod scale;

@@ -1,7 +1,10 @@
 //! Runs the gather script on a host and reads what it says.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use futures_util::stream::{self, StreamExt as _};
 
 use super::{Facts, parse};
 use crate::host::{Command, Host, HostError, HostErrorKind, quote};
@@ -14,6 +17,25 @@ pub const SCRIPT: &str = include_str!("gather.sh");
 /// It takes about a second; where time or name service hang a few more. A host that is busy has needed more than 30: that
 /// it is slow is no reason to know nothing of it.
 const DEADLINE: Duration = Duration::from_secs(90);
+
+/// Hosts that are asked at once. Each is logged in to by the way, which costs more than the asking: a thousand handshakes at
+/// once would take longer than any one of them may.
+const TOGETHER: usize = 32;
+
+/// Gathers the facts of all hosts of a site, or why not, by name.
+pub async fn gather_all(
+    site: &Site,
+    hosts: &BTreeMap<String, Arc<dyn Host>>,
+) -> BTreeMap<String, Result<Facts, HostError>> {
+    let asked = site.hosts.iter().filter_map(|host| Some((host, hosts.get(&host.name)?)));
+    stream::iter(asked)
+        .map(|(host, reached)| async move {
+            (host.name.clone(), gather_about(reached.as_ref(), &paths_of(site, host)).await)
+        })
+        .buffer_unordered(TOGETHER)
+        .collect()
+        .await
+}
 
 /// Gathers the facts of a host.
 pub async fn gather(host: &dyn Host) -> Result<Facts, HostError> {

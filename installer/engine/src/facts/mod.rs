@@ -14,7 +14,7 @@ mod parse_storage;
 mod parse_system;
 mod queries;
 
-pub use gather::{SCRIPT, gather, gather_about, paths_of, script_about};
+pub use gather::{SCRIPT, gather, gather_about, gather_all, paths_of, script_about};
 pub use model::{
     Account, CgroupVersion, Cgroups, Clock, Facts, Identity, Init, Kernel, Leftover, Memory, ModuleState, Mount, Os,
     PathFact, PathKind, Security, Space, Sshd, Time,

@@ -7,6 +7,7 @@ mod command;
 mod error;
 pub mod fake;
 pub mod known;
+mod limit;
 mod local;
 mod secret;
 mod secrets;
@@ -15,6 +16,7 @@ mod upload;
 
 pub use command::{Command, Output, Stdin, quote};
 pub use error::{HostError, HostErrorKind};
+pub use limit::make_room;
 pub use local::LocalHost;
 pub use secret::{Redactor, Secret};
 pub use secrets::{Ask, SecretStore};

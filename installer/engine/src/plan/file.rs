@@ -49,10 +49,17 @@ pub fn save(plan: &Plan, path: &Path) -> Result<(), PlanFileError> {
 pub fn load(path: &Path) -> Result<Plan, PlanFileError> {
     let bytes = std::fs::read(path).map_err(|source| PlanFileError::File { path: path.to_owned(), source })?;
     let form = |source| PlanFileError::Form { path: path.to_owned(), source };
-    let value: serde_json::Value = serde_json::from_slice(&bytes).map_err(form)?;
-    let found = value.get("format").and_then(serde_json::Value::as_u64).unwrap_or_default();
-    if found != u64::from(FORMAT) {
-        return Err(PlanFileError::Version { path: path.to_owned(), found });
+    // Only the version first, and not the whole as a tree: plans of large sites are large.
+    let head: Head = serde_json::from_slice(&bytes).map_err(form)?;
+    if head.format != u64::from(FORMAT) {
+        return Err(PlanFileError::Version { path: path.to_owned(), found: head.format });
     }
-    serde_json::from_value(value).map_err(form)
+    serde_json::from_slice(&bytes).map_err(form)
+}
+
+/// What every version of the form begins with.
+#[derive(serde::Deserialize)]
+struct Head {
+    #[serde(default)]
+    format: u64,
 }

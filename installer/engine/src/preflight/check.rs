@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use super::ways::Ways;
 use super::{HostMeasurement, Measurements, Silence};
 use crate::facts::Facts;
 use crate::site::{self, Site};
@@ -136,6 +137,7 @@ pub(super) struct Whole<'a> {
     pub(super) facts: &'a BTreeMap<String, Facts>,
     pub(super) measurements: &'a Measurements,
     pub(super) needs: &'a Needs,
+    pub(super) ways: &'a Ways<'a>,
 }
 
 /// A host, and all that is known.

@@ -10,7 +10,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use ferry_bundle_format::Digest;
-use futures_util::future::join_all;
+use futures_util::stream::{self, StreamExt as _};
 
 use super::on_host::{self, Probe, Target};
 use super::{Bind, Dial, Dialled, HostMeasurement, Measurements, dials, listens};
@@ -18,6 +18,16 @@ use crate::facts::{Facts, Protocol};
 use crate::host::{Host, Source};
 use crate::site::file::Role;
 use crate::site::{self, Site};
+
+/// Hosts to which the probe is brought at once, or taken away from: each holds about a megabyte of it in memory.
+const BROUGHT: usize = 32;
+/// Hosts that listen or dial at once: who dials last must still find the listeners, which end by themselves.
+const ASKED: usize = 128;
+
+/// All of them, so many at once, in their order.
+async fn some_at_once<T>(count: usize, work: impl Iterator<Item = impl Future<Output = T>>) -> Vec<T> {
+    stream::iter(work).buffered(count).collect().await
+}
 
 /// Bytes of a big TCP payload: many full segments each way.
 const BIG: u32 = 60_000;
@@ -53,7 +63,7 @@ pub async fn measure(
         };
         (entry, facts, probe)
     });
-    for (entry, facts, probe) in join_all(placing).await {
+    for (entry, facts, probe) in some_at_once(BROUGHT, placing).await {
         let mut one = HostMeasurement::default();
         match probe {
             Ok(probe) => drop(placed.insert(entry.name.as_str(), (entry, facts, probe))),
@@ -67,13 +77,12 @@ pub async fn measure(
         return measurements;
     }
     let alone = placed.values().map(|(entry, facts, probe)| on_its_own(site, entry, facts, probe));
-    for (name, one) in join_all(alone).await {
+    for (name, one) in some_at_once(ASKED, alone).await {
         measurements.hosts.insert(name, one);
     }
     measurements.dialled = matrix(site, &placed, &mut measurements.hosts, &token).await;
-    for problem in
-        join_all(placed.values().map(|(entry, _, probe)| async { (&entry.name, probe.remove().await) })).await
-    {
+    let leaving = placed.values().map(|(entry, _, probe)| async { (&entry.name, probe.remove().await) });
+    for problem in some_at_once(BROUGHT, leaving).await {
         if let (name, Err(why)) = problem {
             measurements.hosts.entry(name.clone()).or_default().problems.push(why);
         }
@@ -86,7 +95,7 @@ pub async fn measure(
 pub async fn sweep(site: &Site, hosts: &BTreeMap<String, Arc<dyn Host>>, facts: &BTreeMap<String, Facts>, owner: &str) {
     let there = site.hosts.iter().filter(|entry| facts.contains_key(&entry.name));
     let there = there.filter_map(|entry| hosts.get(&entry.name));
-    join_all(there.map(|host| on_host::sweep(host.as_ref(), owner, &site.etcd.data_dir))).await;
+    futures_util::future::join_all(there.map(|host| on_host::sweep(host.as_ref(), owner, &site.etcd.data_dir))).await;
 }
 
 /// Ports and disk of one host.
@@ -135,7 +144,7 @@ async fn matrix(
         async move { (*name, probe.serve(&targets, token).await) }
     });
     let mut listening = BTreeSet::new();
-    for (name, served) in join_all(serving).await {
+    for (name, served) in some_at_once(ASKED, serving).await {
         match served {
             Ok(ports) => listening.extend(ports.into_iter().map(|(protocol, port)| (name, protocol, port))),
             Err(why) => hosts.entry(name.to_owned()).or_default().problems.push(why),
@@ -150,7 +159,7 @@ async fn matrix(
         async move { (*name, rounds(site, probe, &mine, mtu, token).await) }
     });
     let mut dialled = Vec::new();
-    for (name, (found, problems)) in join_all(dialling).await {
+    for (name, (found, problems)) in some_at_once(ASKED, dialling).await {
         dialled.extend(found);
         hosts.entry(name.to_owned()).or_default().problems.extend(problems);
     }

@@ -34,6 +34,7 @@ mod table;
 #[cfg(test)]
 pub(crate) mod tests;
 mod time;
+mod ways;
 
 pub use check::{Check, Limit, Needs, Scope, Severity};
 pub use findings::{Counts, Finding, Findings, Outcome, Verdict};

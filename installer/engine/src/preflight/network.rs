@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use super::check::{Between, OnHost, Run, Seen, Whole};
 use super::listening::name;
-use super::{Check, Severity, dials};
+use super::{Check, Severity};
 use crate::facts::{Facts, Interface, Route};
 use crate::site::Cidr;
 use crate::site::file::{Encapsulation, EndpointKind, NetworkKind};
@@ -283,16 +283,14 @@ fn opened_by_plan(between: &Between<'_>) -> bool {
 
 fn judge_dials(between: &Between<'_>, big: bool) -> Seen {
     let measurements = between.whole.measurements;
-    let required = dials(between.whole.site);
     let (from, to) = (&between.from.name, &between.to.name);
-    let mut required = required.iter().filter(|dial| (&dial.from, &dial.to) == (from, to)).peekable();
-    if required.peek().is_none() {
+    let required = between.whole.ways.between(from, to);
+    if required.is_empty() {
         return Seen::skipped("nothing goes this way");
     }
     let (mut reached, mut failed) = (0, Vec::new());
     for dial in required {
-        let found = measurements.dialled.iter().find(|one| one.dial == *dial && (one.bytes > 0) == big);
-        match found.map(|one| (&one.error, one.bytes)) {
+        match between.whole.ways.went(dial, big).map(|one| (&one.error, one.bytes)) {
             Some((None, _)) => reached += 1,
             Some((Some(error), bytes)) => {
                 let size = if big { format!(" with {bytes} bytes") } else { String::new() };

@@ -139,14 +139,21 @@ pub fn listens<'a>(site: &'a Site, host: &'a Host) -> impl Iterator<Item = &'sta
     PORTS.iter().filter(move |port| port.is_on(site, host))
 }
 
+/// Up to this many hosts, plain workers dial one another in all pairs. 64 hosts have 4,032 pairs; 1,000 have a million.
+pub(super) const ALL_PAIRS: usize = 64;
+
 /// Every connection that has to be possible, in the order of the site; a lone host dials itself by its own address.
+///
+/// On sites of more than 64 hosts two plain workers are paired only if their places in the site file are a power of two
+/// apart, going round: each dials its neighbours, and hosts ever further off up to the other half of the site, about
+/// log2 of the hosts in number, both ways. Whatever has another role is dialled by all that will need it, as ever.
 #[must_use]
 pub fn dials(site: &Site) -> Vec<Dial> {
     let mut found = Vec::new();
-    for to in &site.hosts {
+    for (at, to) in site.hosts.iter().enumerate() {
         for port in listens(site, to).filter(|port| port.is_open(site)) {
-            for from in site.hosts.iter().filter(|from| port.is_reached_from(from)) {
-                if from.name != to.name || site.hosts.len() == 1 {
+            for (from_at, from) in site.hosts.iter().enumerate().filter(|(_, from)| port.is_reached_from(from)) {
+                if site.hosts.len() == 1 || (at != from_at && are_paired(site, (from_at, from), (at, to))) {
                     let (protocol, port) = (port.protocol, port.number(site));
                     found.push(Dial { from: from.name.clone(), to: to.name.clone(), protocol, port });
                 }
@@ -154,6 +161,16 @@ pub fn dials(site: &Site) -> Vec<Dial> {
         }
     }
     found
+}
+
+fn are_paired(site: &Site, (from_at, from): (usize, &Host), (to_at, to): (usize, &Host)) -> bool {
+    let count = site.hosts.len();
+    let plain = |host: &Host| host.roles == [Role::Worker];
+    if count <= ALL_PAIRS || !plain(from) || !plain(to) {
+        return true;
+    }
+    let distance = (to_at + count - from_at) % count;
+    distance.is_power_of_two() || (count - distance).is_power_of_two()
 }
 
 #[cfg(test)]
@@ -205,5 +222,35 @@ mod tests {
         site.endpoint.port = 8443;
         assert_eq!(of(&site), ["API balancer"]);
         assert!(dials(&site).iter().all(|dial| dial.port != 8443), "a local balancer is for its own host");
+    }
+
+    #[test]
+    fn on_large_sites_workers_are_paired_with_few_others_but_all_are_connected() {
+        let hosts: String = (0..300)
+            .map(|n| {
+                let role = if n < 3 { "control-plane, etcd, registry" } else { "worker" };
+                let role = if n == 0 { role } else { role.trim_end_matches(", registry") };
+                format!("- {{name: n{n}, address: 10.0.{}.{}, roles: [{role}]}}\n", n / 200, n % 200 + 1)
+            })
+            .collect();
+        let text = format!(
+            "apiVersion: ferry.dev/v1\nkind: Site\ncluster: demo\nvault: {{identity: id}}\nkubernetes: {{podCIDR: 10.244.0.0/14}}\nhosts:\n{hosts}"
+        );
+        let site = crate::site::read(std::path::Path::new("s"), &text).map_err(|error| error.to_string()).unwrap();
+        let dials = dials(&site);
+        let to_api = dials.iter().filter(|dial| dial.port == 6443).count();
+        assert_eq!(to_api, 3 * 299, "what has another role is dialled by all");
+        let vxlan: Vec<_> = dials.iter().filter(|dial| dial.port == 4789).collect();
+        let from_n9 = vxlan.iter().filter(|dial| dial.from == "n9").count();
+        // Distances 1, 2, 4 … 256 both ways, and the three that are no plain workers.
+        assert!((18..=21).contains(&from_n9), "{from_n9}");
+        let mut seen = std::collections::BTreeSet::from(["n9"]);
+        for _ in 0..5 {
+            let next: Vec<&str> =
+                vxlan.iter().filter(|dial| seen.contains(dial.from.as_str())).map(|dial| dial.to.as_str()).collect();
+            seen.extend(next);
+        }
+        assert_eq!(seen.len(), 300);
+        assert!(dials.len() < 300 * 110, "{}", dials.len());
     }
 }

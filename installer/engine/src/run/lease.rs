@@ -1,6 +1,9 @@
 //! The lease on a host: one engineer's run at a time. It is renewed while the run lives and lapses by itself after it dies.
 
+use std::sync::Arc;
 use std::time::Duration;
+
+use futures_util::stream::{self, StreamExt as _};
 
 use crate::host::{Command, Host, HostError, quote};
 
@@ -47,6 +50,36 @@ pub async fn take(host: &dyn Host, owner: &str, who: &str) -> Result<Result<(), 
     let Some(held) = text.trim().strip_prefix("held ") else { return Ok(Ok(())) };
     let (seconds, who) = held.split_once(' ').unwrap_or((held, "somebody"));
     Ok(Err(Held { host: host.name().to_owned(), who: who.to_owned(), seconds: seconds.parse().unwrap_or(SECONDS) }))
+}
+
+/// Hosts that are asked at once: a thousand leases have to be renewed well before the first lapses, over any link.
+const TOGETHER: usize = 64;
+
+/// Takes or renews the leases on all of them. A host that is away shows later, where it matters. Ends at the first lease that
+/// somebody else holds.
+pub async fn take_all(hosts: &[Arc<dyn Host>], owner: &str, who: &str) -> Result<Result<(), Held>, HostError> {
+    let mut taken = stream::iter(hosts).map(|host| take(host.as_ref(), owner, who)).buffer_unordered(TOGETHER);
+    while let Some(one) = taken.next().await {
+        match one {
+            Ok(Ok(())) => {}
+            Ok(held) => return Ok(held),
+            Err(error) if error.is_absence() => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(Ok(()))
+}
+
+/// Renews the leases on all of them. One that can't be renewed lapses, and the next command on its host tells why.
+pub async fn renew_all(hosts: &[Arc<dyn Host>], owner: &str, who: &str) {
+    stream::iter(hosts)
+        .for_each_concurrent(TOGETHER, |host| async move { drop(take(host.as_ref(), owner, who).await) })
+        .await;
+}
+
+/// Gives back the leases on all of them.
+pub async fn release_all(hosts: &[Arc<dyn Host>], owner: &str) {
+    stream::iter(hosts).for_each_concurrent(TOGETHER, |host| release(host.as_ref(), owner)).await;
 }
 
 /// Gives it back. A host that is away keeps it until it lapses.

@@ -4,6 +4,7 @@
 //! own. What a host can do wrong is an [`Answer`] or an option of [`Nature`]. A host is a task, not a thread: a thousand
 //! fit into a test. Its commands know nothing of marks and privileges; the server takes those off and puts them on.
 
+mod meter;
 mod play;
 mod server;
 
@@ -17,6 +18,8 @@ use russh::keys::key::safe_rng;
 use russh::keys::{Algorithm, EcdsaCurve, HashAlg, PrivateKey};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
+
+pub use meter::Traffic;
 
 use super::Output;
 use super::known::KnownKey;
@@ -93,6 +96,8 @@ pub struct Nature {
     pub keys: Vec<&'static str>,
     /// What its login shell prints before every command.
     pub noise: String,
+    /// Whether it keeps the commands that it got, for [`FakeHost::asked`]. A farm of hosts only counts them.
+    pub remembers: bool,
 }
 
 impl Default for Nature {
@@ -105,6 +110,7 @@ impl Default for Nature {
             forwards: true,
             keys: vec!["ssh-ed25519"],
             noise: String::new(),
+            remembers: true,
         }
     }
 }
@@ -125,6 +131,7 @@ struct State {
     asked: Mutex<Vec<Asked>>,
     connections: Mutex<Vec<std::net::TcpStream>>,
     logins: AtomicUsize,
+    traffic: meter::Counters,
     off: CancellationToken,
 }
 
@@ -161,6 +168,7 @@ impl FakeHost {
             asked: Mutex::default(),
             connections: Mutex::default(),
             logins: AtomicUsize::new(0),
+            traffic: meter::Counters::default(),
             off: CancellationToken::new(),
         });
         let config = Arc::new(server::config(&state.nature, keys));
@@ -202,6 +210,12 @@ impl FakeHost {
     #[must_use]
     pub fn logins(&self) -> usize {
         self.state.logins.load(Ordering::Relaxed)
+    }
+
+    /// What has gone over its connections so far.
+    #[must_use]
+    pub fn traffic(&self) -> Traffic {
+        self.state.traffic.read()
     }
 
     /// Breaks every connection. New ones are accepted.
@@ -280,6 +294,7 @@ async fn accept(listener: TcpListener, config: Arc<russh::server::Config>, state
         state.connections.lock().unwrap_or_else(PoisonError::into_inner).push(twin);
         let connection = server::Connection::new(state.clone());
         let config = config.clone();
+        let stream = meter::Metered::new(stream, state.clone());
         tokio::spawn(async move {
             if let Ok(session) = russh::server::run_stream(config, stream, connection).await {
                 let _ = session.await;

@@ -21,7 +21,10 @@ pub(super) async fn play(state: &State, channel: Channel<Msg>, line: &str) {
     let done = match Unwrapped::read(line) {
         Some(command) => {
             let asked = Asked { script: command.script.clone(), root: command.root };
-            state.asked.lock().unwrap_or_else(PoisonError::into_inner).push(asked.clone());
+            state.traffic.command();
+            if state.nature.remembers {
+                state.asked.lock().unwrap_or_else(PoisonError::into_inner).push(asked.clone());
+            }
             let answer = (state.nature.handler)(&asked);
             perform(state, read, &write, &command, answer).await
         }
@@ -51,7 +54,7 @@ async fn perform(
     }
     match answer {
         Answer::Say(output) => {
-            drain(&mut read).await;
+            drain(&mut read, state).await;
             say(write, command, &output).await
         }
         Answer::Late(time, output) => {
@@ -98,10 +101,12 @@ async fn finish(write: &ChannelWriteHalf<Msg>, command: &Unwrapped, status: i32)
     write.exit_status(0).await
 }
 
-async fn drain(read: &mut ChannelReadHalf) {
+async fn drain(read: &mut ChannelReadHalf, state: &State) {
     while let Some(message) = read.wait().await {
-        if matches!(message, ChannelMsg::Eof | ChannelMsg::Close) {
-            return;
+        match message {
+            ChannelMsg::Data { data } => state.traffic.input(data.len()),
+            ChannelMsg::Eof | ChannelMsg::Close => return,
+            _ => {}
         }
     }
 }
