@@ -63,11 +63,36 @@ pub fn wants_passphrase(file: &[u8]) -> bool {
     age::Decryptor::new(ArmoredReader::new(file)).is_ok_and(|decryptor| decryptor.is_scrypt())
 }
 
+/// How much work a guess at a passphrase costs: scrypt with N = 2^17, r = 8, p = 1 (the OWASP Password Storage Cheat Sheet's
+/// first choice; 128 MiB). Fixed, because age would choose by how fast the machine seems at the moment.
+pub const WORK: u8 = 17;
+/// The most work that is done to open a file: N = 2^20, 1 GiB. Fixed for the same reason: a busy machine must not refuse what
+/// a fast one has sealed.
+const MOST_WORK: u8 = 20;
+
+/// Seals by a passphrase.
+#[must_use]
+pub fn passphrase_recipient(passphrase: &str) -> age::scrypt::Recipient {
+    let mut recipient = age::scrypt::Recipient::new(SecretString::from(passphrase.to_owned()));
+    recipient.set_work_factor(WORK);
+    recipient
+}
+
+/// Opens what was sealed by a passphrase.
+#[must_use]
+pub fn passphrase_identity(passphrase: &str) -> age::scrypt::Identity {
+    let mut identity = age::scrypt::Identity::new(SecretString::from(passphrase.to_owned()));
+    identity.set_max_work_factor(MOST_WORK);
+    identity
+}
+
 /// The content of a `.key` file.
 pub fn seal(key: &SecretKey, protection: &Protection) -> Result<String, SecretError> {
     let encryptor = match protection {
         Protection::Passphrase(text) => {
-            age::Encryptor::with_user_passphrase(SecretString::from(text.as_str().to_owned()))
+            let recipient = passphrase_recipient(text);
+            age::Encryptor::with_recipients(std::iter::once(&recipient as &dyn age::Recipient))
+                .map_err(|error| SecretError::Seal(std::io::Error::other(error.to_string())))?
         }
         Protection::Recipient(text) => {
             let recipient = age::x25519::Recipient::from_str(text).map_err(|_| SecretError::Recipient(text.clone()))?;
@@ -90,7 +115,7 @@ pub fn seal(key: &SecretKey, protection: &Protection) -> Result<String, SecretEr
 pub fn open(file: &[u8], opening: &Opening) -> Result<SecretKey, SecretError> {
     let decryptor = age::Decryptor::new(ArmoredReader::new(file)).map_err(SecretError::Open)?;
     let identity: Box<dyn age::Identity> = match opening {
-        Opening::Passphrase(text) => Box::new(age::scrypt::Identity::new(SecretString::from(text.as_str().to_owned()))),
+        Opening::Passphrase(text) => Box::new(passphrase_identity(text)),
         Opening::Identity(text) => {
             let line = text.lines().map(str::trim).find(|line| line.starts_with("AGE-SECRET-KEY-"));
             let identity = line.and_then(|line| age::x25519::Identity::from_str(line).ok());

@@ -10,8 +10,8 @@ use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use age::secrecy::SecretString;
 use ferry_bundle_format::Digest;
+use ferry_bundle_format::sign::secret::{passphrase_identity, passphrase_recipient};
 use ferry_bundle_format::store::write_atomically;
 use zeroize::Zeroizing;
 
@@ -130,7 +130,9 @@ impl Vault {
         let plain = Zeroizing::new(serde_json::to_vec(&plain).map_err(|_| VaultError::Content(self.path.clone()))?);
         let encryptor = match &self.key {
             VaultKey::Passphrase(text) => {
-                age::Encryptor::with_user_passphrase(SecretString::from(text.expose().to_owned()))
+                let recipient = passphrase_recipient(text.expose());
+                age::Encryptor::with_recipients(std::iter::once(&recipient as &dyn age::Recipient))
+                    .map_err(|error| file(std::io::Error::other(error.to_string())))?
             }
             VaultKey::Identity(text) => {
                 let recipient = identity(text)?.to_public();
@@ -155,9 +157,7 @@ fn decrypt(path: &Path, sealed: &[u8], key: &VaultKey) -> Result<BTreeMap<String
     let open = |source| VaultError::Open { path: path.to_owned(), source };
     let decryptor = age::Decryptor::new(sealed).map_err(open)?;
     let identity: Box<dyn age::Identity> = match key {
-        VaultKey::Passphrase(text) => {
-            Box::new(age::scrypt::Identity::new(SecretString::from(text.expose().to_owned())))
-        }
+        VaultKey::Passphrase(text) => Box::new(passphrase_identity(text.expose())),
         VaultKey::Identity(text) => Box::new(identity(text)?),
     };
     let reader = decryptor.decrypt(std::iter::once(&*identity)).map_err(open)?;
@@ -192,5 +192,33 @@ mod tests {
         let other = ferry_bundle_format::sign::secret::generate_identity().0;
         let wrong = Vault::open(&path, VaultKey::Identity(Secret::new(other.as_str())));
         assert!(matches!(wrong, Err(VaultError::Open { .. })));
+    }
+
+    /// age would seal with as much work as the machine can do in a second at the moment, and open no more than sixteen times
+    /// that: what an idle machine seals, a busy one would take for a wrong passphrase.
+    #[test]
+    fn a_passphrase_costs_the_same_work_however_busy_the_machine_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("vault.age");
+        let key = VaultKey::Passphrase(Secret::new("correct horse"));
+        let mut vault = Vault::open(&path, key.clone()).unwrap();
+        vault.put("a", "b");
+        vault.save().unwrap();
+        let sealed = std::fs::read(&path).unwrap();
+        let text = String::from_utf8_lossy(&sealed);
+        let line = text.lines().find(|line| line.starts_with("-> scrypt ")).unwrap();
+        assert!(line.ends_with(&format!(" {}", ferry_bundle_format::sign::secret::WORK)), "{line}");
+        assert_eq!(Vault::open(&path, key).unwrap().get("a").unwrap().expose(), "b");
+        // As a faster machine's version of ferry may have sealed it.
+        let mut harder = passphrase_recipient("correct horse");
+        harder.set_work_factor(19);
+        let encryptor = age::Encryptor::with_recipients(std::iter::once(&harder as &dyn age::Recipient)).unwrap();
+        let mut sealed = Vec::new();
+        let mut writer = encryptor.wrap_output(&mut sealed).unwrap();
+        writer.write_all(b"{\"a\":\"c\"}").unwrap();
+        writer.finish().unwrap();
+        std::fs::write(&path, sealed).unwrap();
+        let key = VaultKey::Passphrase(Secret::new("correct horse"));
+        assert_eq!(Vault::open(&path, key).unwrap().get("a").unwrap().expose(), "c");
     }
 }

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use age::armor::ArmoredReader;
+use ferry_bundle_format::sign::secret::passphrase_identity;
 use futures_util::future::BoxFuture;
 use tokio::sync::Mutex;
 
@@ -125,7 +126,7 @@ fn decrypt(sealed: &[u8], key: &Key) -> Result<Secret, String> {
     let decryptor = age::Decryptor::new(ArmoredReader::new(sealed)).map_err(|error| error.to_string())?;
     let reader = match key {
         Key::Passphrase(secret) => {
-            let identity = age::scrypt::Identity::new(secret.expose().to_owned().into());
+            let identity = passphrase_identity(secret.expose());
             decryptor.decrypt(std::iter::once(&identity as &dyn age::Identity))
         }
         Key::Identity(secret) => {

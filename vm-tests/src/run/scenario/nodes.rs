@@ -16,6 +16,10 @@ const FOUR: HostLine = HostLine { host: 4, name: "four", roles: "control-plane, 
 /// etcd's members by name, as one of them lists them.
 const MEMBERS: &str = "ETCDCTL_API=3 etcdctl --cacert=/etc/kubernetes/pki/etcd/ca.crt --cert=/etc/kubernetes/pki/etcd/healthcheck-client.crt --key=/etc/kubernetes/pki/etcd/healthcheck-client.key --endpoints=https://127.0.0.1:2379 member list | awk -F', ' '{print $2 \" \" $3 \" \" $6}' | sort";
 
+/// What may not be left on a host that has left.
+const REST: &str = "ls -d /var/lib/kubelet /etc/kubernetes/kubelet.conf /usr/local/bin/kubelet /var/lib/ferry 2>/dev/null; \
+                    ps -eo comm= | grep -E '^(containerd|kube|etcd|haproxy)'; true";
+
 pub(super) fn run(bench: &Bench) -> Result<(), Error> {
     let shipped = bench.step("build the programs", Shipped::made)?;
     let bundle = Bundle::made(bench, &shipped, MANIFEST)?;
@@ -72,7 +76,7 @@ pub(super) fn run(bench: &Bench) -> Result<(), Error> {
     let code = ferry("remove a worker", "remove", &["two"])?;
     bench.check("a live worker leaves", code == 0, format!("exit code {code}"));
     cluster::nodes(bench, 1, 3)?;
-    let rest = bench.driver.must(2, "ls -d /var/lib/kubelet /etc/kubernetes/kubelet.conf /usr/local/bin/kubelet /var/lib/ferry 2>/dev/null; ps -eo args | grep -E '[c]ontainerd|[k]ube'; true")?;
+    let rest = bench.driver.must(2, REST)?;
     bench.check("nothing of ferry's is left on it", rest.trim().is_empty(), rest);
 
     write(&[ONE, THREE, FOUR])?;
