@@ -13,7 +13,8 @@ use crate::step::{CTL, KUBECTL, etcd_peer};
 #[must_use]
 pub fn members() -> String {
     format!(
-        "{CTL} --command-timeout=5s member list | while IFS= read -r line; do
+        "list=$({CTL} --command-timeout=5s member list) || exit 1
+echo \"$list\" | while IFS= read -r line; do
   peer=$(echo \"$line\" | awk -F', ' '{{print $4}}'); client=$(echo \"$line\" | awk -F', ' '{{print $5}}')
   if [ -n \"$client\" ] && {CTL} --endpoints=\"$client\" --command-timeout=5s endpoint health 2>&1 | grep -F \"$client\" | grep -q 'is healthy'; then echo \"$peer healthy\"; else echo \"$peer unhealthy\"; fi
 done"
@@ -40,6 +41,9 @@ impl Members {
 
     /// Whether `host`'s member can leave: those that stay must have a majority of themselves in good health. Else the reason.
     pub fn allows(&self, host: &Host) -> Result<(), String> {
+        if self.list.is_empty() {
+            return Err("etcd does not say who its members are".into());
+        }
         let peer = etcd_peer(host);
         if !self.list.iter().any(|(one, _)| *one == peer) {
             return Ok(());
@@ -87,7 +91,9 @@ pub fn rounds(host: &Host, lead: &str, member: Option<&str>, gone: bool) -> Vec<
                 "/usr/local/bin/kubectl --kubeconfig=/etc/kubernetes/admin.conf drain {name} --ignore-daemonsets --delete-emptydir-data --timeout=300s"
             )
         };
-        let script = format!("{KUBECTL} get node {name} >/dev/null 2>&1 || exit 0\n{rule}");
+        let script = format!(
+            "there=$({KUBECTL} get node {name} --ignore-not-found -o name) || exit 1\n[ -n \"$there\" ] || exit 0\n{rule}"
+        );
         round("its pods", Task::new("leave.drain", lead, format!("pods leave {}", host.name), script).within(330));
     }
     if host.is(Role::ControlPlane) && !gone {
@@ -99,7 +105,7 @@ echo 'the API server does not end' >&2; exit 1";
     }
     if let (true, Some(member)) = (host.is(Role::Etcd), member) {
         let script = format!(
-            "id=$({CTL} member list | awk -F', ' '$4 == \"{peer}\" {{print $1}}')\n[ -z \"$id\" ] || {CTL} member remove \"$id\"",
+            "list=$({CTL} member list) || exit 1\nid=$(echo \"$list\" | awk -F', ' '$4 == \"{peer}\" {{print $1}}')\n[ -z \"$id\" ] || {CTL} member remove \"$id\"",
             peer = etcd_peer(host)
         );
         round("etcd", Task::new("leave.etcd", member, format!("{}'s member leaves", host.name), script));
@@ -122,6 +128,24 @@ mod tests {
     use crate::preflight::tests::site::site;
 
     #[test]
+    fn what_can_not_be_asked_is_no_answer() {
+        let (site, folder) = (site(), tempfile::tempdir().unwrap());
+        let host = site.host("node1").unwrap();
+        // Programs that fail, as they do while etcd has no quorum.
+        let script = |text: &str| text.replace("/usr/local/bin/", "/nonexistent/");
+        let mut scripts = vec![members()];
+        for round in rounds(host, "node2", Some("node2"), true) {
+            scripts.extend(round.tasks.into_iter().map(|task| task.script));
+        }
+        assert_eq!(scripts.len(), 4);
+        for text in scripts.iter().filter(|text| text.contains("/usr/local/bin/")) {
+            let ended =
+                std::process::Command::new("sh").arg("-c").arg(script(text)).current_dir(&folder).output().unwrap();
+            assert!(!ended.status.success(), "{text}");
+        }
+    }
+
+    #[test]
     fn a_member_leaves_only_where_the_rest_has_a_majority() {
         let site = site();
         let host = site.host("node1").unwrap();
@@ -137,5 +161,6 @@ mod tests {
         assert!(of(&[true, true, false, false]).is_err());
         let strangers = Members { list: vec![("https://other:2380".into(), false)] };
         assert!(strangers.allows(host).is_ok(), "it has left already");
+        assert!(Members::parse("").allows(host).is_err(), "nothing is known");
     }
 }

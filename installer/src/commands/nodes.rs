@@ -150,7 +150,10 @@ async fn remove(arguments: &RemoveArgs, common: &Common) -> Result<ExitCode, Fai
     let member = stays(Role::Etcd);
     if host.is(Role::Etcd) {
         let member = member.as_ref().ok_or_else(|| refused("no other etcd host can be reached".into()))?;
-        let text = ask(&session, member, leave::members()).await?;
+        let text = ask(&session, member, leave::members()).await.map_err(|failure| {
+            refused(format!("etcd does not say on {member} how its members stand: {}", failure.causes.join("; ")))
+                .hint("bring its members back, or restore it from a snapshot: ferry-install restore")
+        })?;
         Members::parse(&text).allows(&host).map_err(refused)?;
     }
     if host.is_node() {
