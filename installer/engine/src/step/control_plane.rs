@@ -126,7 +126,9 @@ fn phases(context: &Context<'_>, host: &Host, config: &str, leads: bool) -> Vec<
     }
     if leads {
         let question = format!("{KUBECTL} -n kube-system get configmap kubeadm-config");
-        runs.push(phase("upload-config kubeadm", config, &question).stamped());
+        // This phase, and those below that write objects, create or update them: whether they were done can't be asked while
+        // the API is away, and doing them again does no harm.
+        runs.push(phase("upload-config kubeadm", config, &question).stamped().retried(2));
     }
     // Beside the settings, it notes the host's container runtime at its node; from 1.34 on the host keeps that itself.
     let notes = context.minor().is_ok_and(|minor| minor < 34);
@@ -146,7 +148,7 @@ fn phases(context: &Context<'_>, host: &Host, config: &str, leads: bool) -> Vec<
     );
     if leads {
         let question = format!("{KUBECTL} -n kube-public get configmap cluster-info");
-        runs.push(phase("bootstrap-token", config, &question).stamped());
+        runs.push(phase("bootstrap-token", config, &question).stamped().retried(2));
     }
     runs.push(
         phase("kubelet-finalize all", config, "grep -q kubelet-client-current.pem /etc/kubernetes/kubelet.conf")
@@ -154,7 +156,7 @@ fn phases(context: &Context<'_>, host: &Host, config: &str, leads: bool) -> Vec<
     );
     if leads {
         let question = format!("{KUBECTL} -n kube-system get daemonset kube-proxy");
-        runs.push(phase("addon kube-proxy", config, &question).stamped());
+        runs.push(phase("addon kube-proxy", config, &question).stamped().retried(2));
     }
     runs.into_iter().map(Action::Run).collect()
 }
@@ -166,22 +168,24 @@ pub(super) fn finish(context: &Context<'_>, host: &Host) -> Step {
         let name = quote(&node.name);
         for (key, value) in &node.labels {
             let pair = quote(&format!("{key}={value}"));
-            actions.push(Action::Run(Run::unless(
+            let label = Run::unless(
                 format!("label {key}={value} of {}", node.name),
                 Subject::Objects,
                 format!("{KUBECTL} get nodes -l {pair} -o name | grep -x node/{name}"),
                 format!("{KUBECTL} label --overwrite node {name} {pair}"),
-            )));
+            );
+            actions.push(Action::Run(label.retried(2)));
         }
         for taint in &node.taints {
             let quoted = quote(taint);
             let shown = "{range .spec.taints[*]}{.key}={.value}:{.effect}{\"\\n\"}{end}";
-            actions.push(Action::Run(Run::unless(
+            let taint = Run::unless(
                 format!("taint {taint} of {}", node.name),
                 Subject::Objects,
                 format!("{KUBECTL} get node {name} -o jsonpath='{shown}' | grep -Fx {quoted}"),
                 format!("{KUBECTL} taint --overwrite node {name} {quoted}"),
-            )));
+            );
+            actions.push(Action::Run(taint.retried(2)));
         }
         let ready = format!("{KUBECTL} wait --for=condition=Ready node/{name} --timeout");
         actions.push(Action::Run(

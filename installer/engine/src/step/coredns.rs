@@ -51,7 +51,8 @@ pub(super) fn step(context: &Context<'_>, host: &Host) -> Step {
             format!("{KUBECTL} -n kube-system get deployment coredns && {KUBECTL} -n kube-system get service kube-dns"),
             "/usr/local/bin/kubeadm init phase addon coredns --config /etc/ferry/kubeadm.yaml".to_owned(),
         )
-        .within(120),
+        .within(120)
+        .retried(2),
     ));
     Step::new("cluster.names", &host.name, "CoreDNS", actions)
 }

@@ -1,8 +1,8 @@
 //! What was done to its end more than once, by the ledger that the host itself keeps.
 //!
 //! Waiting is safe twice, and so is starting a unit, and so is bringing a file: its entry is made when what was there before
-//! is kept, its content comes after that, by digest and rename. Of everything else `done` may stand in the ledger once, and
-//! nothing may begin again after that.
+//! is kept, its content comes after that, by digest and rename. So is what the plan itself may try again, which it does only
+//! where that does no harm. Of everything else `done` may stand in the ledger once, and nothing may begin again after that.
 
 use std::collections::BTreeMap;
 
@@ -44,7 +44,7 @@ pub fn repeated(ledger: &str, plan: &Plan) -> Vec<Repeated> {
 /// The name in the ledger of an action that may be done twice.
 fn safe(action: &Action) -> Option<String> {
     match action {
-        Action::Run(run) if run.about == Subject::Wait => Some(format!("run:{}", run.title)),
+        Action::Run(run) if run.about == Subject::Wait || run.retries > 0 => Some(format!("run:{}", run.title)),
         Action::File(File { path, content: Content::Blob { .. } | Content::Member { .. }, .. }) => {
             Some(format!("file:{path}"))
         }
