@@ -47,6 +47,7 @@ impl Nspawn {
     pub fn prepare(&self) -> Result<bool, Error> {
         let (_, there) = tree::tree(&self.place)?;
         self.public_key()?;
+        more_inotify();
         Ok(there)
     }
 
@@ -230,5 +231,15 @@ impl Driver for Nspawn {
 
     fn console(&self, host: u8) -> Result<PathBuf, Error> {
         Ok(self.lab.host(host)?.path("console.log"))
+    }
+}
+
+/// All hosts share the machine's inotify instances, of which a kernel grants 128 by default; containerd and systemd of several
+/// hosts use more. Where it can't be raised, one host still gets by.
+fn more_inotify() {
+    const LIMIT: &str = "/proc/sys/fs/inotify/max_user_instances";
+    let now = std::fs::read_to_string(LIMIT).ok().and_then(|text| text.trim().parse::<u32>().ok());
+    if now.is_some_and(|now| now < 1024) {
+        drop(std::fs::write(LIMIT, "1024"));
     }
 }
