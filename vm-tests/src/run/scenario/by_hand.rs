@@ -38,7 +38,7 @@ const SCRIPTS: [(&str, &str); 9] = [
     ("local-path.yaml", include_str!("../../../hosts/by-hand/local-path.yaml")),
 ];
 
-/// How long something took: seconds on the wall, and seconds of processors on all hosts and at the operator's.
+/// How long something took: seconds on the wall, and those that processors spent on all hosts (not on the operator's machine).
 #[derive(Debug, Clone, Copy)]
 struct Seconds {
     wall: f64,
