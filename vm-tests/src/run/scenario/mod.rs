@@ -2,6 +2,7 @@
 
 mod bad_site;
 mod bed;
+mod by_hand;
 mod firewalld;
 mod install_ha;
 mod kill_resume;
@@ -58,6 +59,12 @@ pub(super) const ALL: [Scenario; 12] = [
         says: "three control planes, a worker, a registry (--hosts 3: merged); each control plane loses its power in turn",
         hosts: 5,
         run: install_ha::run,
+    },
+    Scenario {
+        name: "by-hand",
+        says: "the same cluster by ferry and by a script of what an expert types, on the same hosts: how long each takes",
+        hosts: 5,
+        run: by_hand::run,
     },
     Scenario {
         name: "sudo-bastion",
