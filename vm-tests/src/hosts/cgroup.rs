@@ -94,10 +94,7 @@ pub(super) fn processes(host: &HostPlace) -> BTreeSet<u32> {
 pub(super) fn processor_seconds(host: &HostPlace) -> f64 {
     let usage = of_hierarchy(host, "cpuacct").map(|path| path.join("cpuacct.usage"));
     let text = usage.and_then(|path| fs::read_to_string(path).ok()).unwrap_or_default();
-    text.trim()
-        .parse()
-        .map(|nanoseconds: u64| std::time::Duration::from_nanos(nanoseconds).as_secs_f64())
-        .unwrap_or(0.0)
+    text.trim().parse().map_or(0.0, |nanoseconds: u64| std::time::Duration::from_nanos(nanoseconds).as_secs_f64())
 }
 
 fn collect(path: &Path, found: &mut BTreeSet<u32>) {
