@@ -29,7 +29,7 @@ pub(super) struct Scenario {
 }
 
 /// All of them.
-pub(super) const ALL: [Scenario; 12] = [
+pub(super) const ALL: [Scenario; 13] = [
     Scenario {
         name: "bed",
         says: "the bed itself: every fault shows and heals, power cuts, what leaves is counted",
@@ -76,7 +76,13 @@ pub(super) const ALL: [Scenario; 12] = [
         name: "kill-resume",
         says: "one node, killed, cut off and without power at 30 moments: it comes to the same end",
         hosts: 1,
-        run: kill_resume::run,
+        run: kill_resume::one,
+    },
+    Scenario {
+        name: "kill-resume-ha",
+        says: "three control planes, struck at 20 moments on any of them, and killed where each stage begins",
+        hosts: 3,
+        run: kill_resume::several,
     },
     Scenario {
         name: "nodes",
