@@ -75,9 +75,12 @@ impl Finder for OneTable {
                 }
                 if self.thorough {
                     for place in (at + 2 - length..at - 5).step_by(7) {
-                        self.enter(history, place);
-                        self.enter(history, place + 2);
-                        self.enter(history, place + 4);
+                        // Of the last place only four bytes are at hand, and its fifth counts as zero.
+                        let word = history.word(place);
+                        for offset in [0, 2, 4] {
+                            let slot = hash_of_five(word >> (8 * offset), self.bits);
+                            self.table[slot] = history.number(place + offset);
+                        }
                     }
                 }
                 self.enter(history, at - 2);
