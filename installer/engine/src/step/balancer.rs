@@ -68,7 +68,7 @@ trap '$ctr unmount --rm \"$mount\" >/dev/null 2>&1; rmdir \"$mount\" 2>/dev/null
 $ctr mount {quoted} \"$mount\" >/dev/null
 rm -rf {root}.part; mkdir {root}.part
 cp -a \"$mount/.\" {root}.part/
-sync; mv -T {root}.part {root}
+sync -f {root}.part 2>/dev/null || sync; mv -T {root}.part {root}
 for old in {ROOTS}/*; do [ \"$old\" = {root} ] || rm -rf \"$old\"; done"
     );
     Run::unless(format!("files of {image}"), Subject::Other, format!("[ -x {root}/usr/local/sbin/haproxy ]"), command)

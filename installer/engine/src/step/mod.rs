@@ -50,6 +50,9 @@ pub fn stages(context: &mut Context<'_>) -> Result<Vec<Stage>, StepBuildError> {
         base.extend(time::step(context, host)?);
     }
     let mut runtimes = Vec::new();
+    for host in &hosts {
+        runtimes.extend(base::fetched_probe(context, host)?);
+    }
     for host in nodes() {
         runtimes.extend(runtime::steps(context, host)?);
         runtimes.extend(network::files(context, host)?);

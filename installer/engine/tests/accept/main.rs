@@ -341,7 +341,10 @@ async fn the_arena_goes_even_when_it_was_never_ready() {
     let needs = AcceptNeeds { only: vec!["service".into()], ..ward.needs.clone() };
     let (verdicts, _) = run(&site(""), host.clone(), &needs).await;
     assert!(verdicts.findings.iter().all(|one| one.1.evidence.contains("of 1 nodes, 0 and 0 run a pod that is ready")));
-    assert!(host.ran().last().unwrap().contains("delete namespace ferry-accept"));
+    let ran = host.ran();
+    let [.., namespace, volumes] = ran.as_slice() else { panic!("{ran:?}") };
+    assert!(namespace.contains("delete namespace ferry-accept"));
+    assert!(volumes.contains("/pvc-*_ferry-accept_*"), "folders of volumes that nobody knows of go, too");
 }
 
 #[tokio::test]

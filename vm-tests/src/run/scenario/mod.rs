@@ -2,6 +2,7 @@
 
 mod bad_site;
 mod bed;
+mod by_hand;
 mod firewalld;
 mod install_ha;
 mod kill_resume;
@@ -28,7 +29,7 @@ pub(super) struct Scenario {
 }
 
 /// All of them.
-pub(super) const ALL: [Scenario; 11] = [
+pub(super) const ALL: [Scenario; 13] = [
     Scenario {
         name: "bed",
         says: "the bed itself: every fault shows and heals, power cuts, what leaves is counted",
@@ -60,6 +61,12 @@ pub(super) const ALL: [Scenario; 11] = [
         run: install_ha::run,
     },
     Scenario {
+        name: "by-hand",
+        says: "the same cluster by ferry and by a script of what an expert types, on the same hosts: how long each takes",
+        hosts: 5,
+        run: by_hand::run,
+    },
+    Scenario {
         name: "sudo-bastion",
         says: "one node through a bastion, by password, with a sudo that asks; no secret shows anywhere",
         hosts: 2,
@@ -69,7 +76,13 @@ pub(super) const ALL: [Scenario; 11] = [
         name: "kill-resume",
         says: "one node, killed, cut off and without power at 30 moments: it comes to the same end",
         hosts: 1,
-        run: kill_resume::run,
+        run: kill_resume::one,
+    },
+    Scenario {
+        name: "kill-resume-ha",
+        says: "three control planes, struck at 20 moments on any of them, and killed where each stage begins",
+        hosts: 3,
+        run: kill_resume::several,
     },
     Scenario {
         name: "nodes",
