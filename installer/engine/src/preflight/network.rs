@@ -138,7 +138,9 @@ pub(super) const ONE_NETWORK: Check = Check {
     limit: None,
     fix: "set network.kind: calico with network.encapsulation: vxlan",
     run: Run::Site(|whole| {
-        if whole.site.network.kind != NetworkKind::HostRoutes {
+        let network = &whole.site.network;
+        let routed = network.kind == NetworkKind::Flannel && network.encapsulation == Encapsulation::HostGw;
+        if network.kind != NetworkKind::HostRoutes && !routed {
             return Seen::skipped("the pod network crosses routers");
         }
         let networks: BTreeMap<Cidr, Vec<&str>> =
@@ -179,17 +181,19 @@ pub(super) const OFFLOAD: Check = Check {
     title: "no network card spoils checksums inside VXLAN",
     severity: Severity::Warn,
     limit: None,
-    fix: "ethtool -K vxlan.calico tx off",
+    fix: "ethtool -K flannel.1 tx off, at every boot; or set network.kind: calico, which ferry tells to work without",
     run: Run::Host(|on| {
         let network = &on.site().network;
-        let vxlan = network.kind == NetworkKind::Flannel
-            || (network.kind == NetworkKind::Calico && network.encapsulation == Encapsulation::Vxlan);
+        let vxlan = network.kind != NetworkKind::HostRoutes && network.encapsulation == Encapsulation::Vxlan;
         if !vxlan || !on.host.is_node() {
             return Seen::skipped("no VXLAN here");
         }
         let Some((name, interface, _)) = on.facts.network.holding(on.host.internal) else {
             return Seen::skipped("identity.address says what is wrong");
         };
+        if interface.driver == "vmxnet3" && network.kind == NetworkKind::Calico {
+            return Seen::planned(format!("{name} is a vmxnet3"), "tells Calico to leave checksums to the kernel");
+        }
         if interface.driver == "vmxnet3" {
             return Seen::bad(format!("{name} is a vmxnet3"));
         }
