@@ -264,3 +264,120 @@ fn flannel_has_the_nodes_shares_and_a_bridge_of_its_mtu() {
     let refused = site::read(Path::new("s.yaml"), &text("network: {kind: flannel, encapsulation: ipip}"));
     assert!(refused.err().expect("refused").to_string().contains("vxlan or host-gw"));
 }
+
+#[test]
+fn a_virtual_address_is_held_by_the_control_planes() {
+    let mut bench = Bench::new();
+    let shape = "network: {kind: host-routes}\nendpoint: {kind: vip, address: 10.77.0.200}";
+    let plan = bench.plan(&text(shape));
+    let conf = |bench: &Bench, host: &str| {
+        let name = format!("rendered/{host}/etc/ferry/virtual-address/keepalived.conf");
+        bench.vault.get(&name).map(|text| text.expose().to_owned()).unwrap_or_default()
+    };
+    let (one, two) = (conf(&bench, "cp1"), conf(&bench, "cp2"));
+    for line in [
+        "state BACKUP",
+        "nopreempt",
+        "interface eth1",
+        "priority 200",
+        "unicast_src_ip 10.77.0.11",
+        "10.77.0.200/32 dev eth1",
+        "get http://127.0.0.1:8444/healthz",
+    ] {
+        assert!(one.contains(line), "{line} in {one}");
+    }
+    let peers = one.split("unicast_peer {").nth(1).and_then(|rest| rest.split('}').next()).expect("peers");
+    assert_eq!(peers.split_whitespace().collect::<Vec<_>>(), ["10.77.0.12", "10.77.0.13"]);
+    assert!(two.contains("priority 199"));
+    let secret = |text: &str| text.lines().find(|line| line.contains("auth_pass")).map(str::to_owned).expect("a password");
+    let id = |text: &str| text.lines().find(|line| line.contains("virtual_router_id")).map(str::to_owned).expect("an id");
+    assert_eq!((secret(&one), id(&one)), (secret(&two), id(&two)));
+    let other = {
+        let mut other = Bench::new();
+        other.plan(&text(shape));
+        conf(&other, "cp1")
+    };
+    assert_ne!(secret(&one), secret(&other), "each site has its own");
+    assert_eq!(secret(&one).split_whitespace().nth(1).map(str::len), Some(8));
+    let haproxy = file(&plan, "cp2", "/etc/ferry/balancer/haproxy.cfg").expect("a balancer");
+    assert!(haproxy.contains("bind *:8443") && haproxy.contains("monitor-uri /healthz") && haproxy.contains("bind 127.0.0.1:8444"));
+    assert!(file(&plan, "worker1", "/etc/ferry/balancer/haproxy.cfg").is_none());
+    let ends: Vec<String> = actions(&plan, "worker1", "runtime.balancer").iter().map(|action| action.title()).collect();
+    assert_eq!(ends, ["no balancer of the API servers here"]);
+    let text = format!("{plan:?}");
+    assert!(!text.contains(secret(&one).split_whitespace().nth(1).expect("it")), "no plan shows the password");
+}
+
+/// Certificates carry the address of another kind from the start, so that the kind can be changed without a new one.
+#[test]
+fn another_kind_of_endpoint_changes_only_what_it_must() {
+    let mut bench = Bench::new();
+    let shape = |kind: &str| text(&format!("network: {{kind: host-routes}}\nendpoint: {{kind: {kind}, address: 10.77.0.200, port: 8443}}"));
+    let plans: Vec<Plan> = ["local", "vip", "external"].iter().map(|kind| bench.plan(&shape(kind))).collect();
+    let kubeadm = bench.vault.get("rendered/cp1/etc/ferry/kubeadm.yaml").expect("kubeadm's configuration");
+    for name in ["10.77.0.200", "127.0.0.1", "localhost", "api.demo.local"] {
+        assert!(kubeadm.expose().contains(&format!("  - \"{name}\"\n")), "{name}");
+    }
+    let allowed = [
+        "lines in /etc/hosts",
+        "/etc/ferry/balancer",
+        "ferry-balancer.service",
+        "balancer",
+        "virtual-address",
+        "virtual address",
+        "keepalived",
+        "haproxy",
+        "coredns.yaml",
+        "CoreDNS's configuration",
+        "knows the API at",
+    ];
+    for (from, to) in [(0, 1), (1, 0), (1, 2), (2, 1), (0, 2), (2, 0)] {
+        let titles = changed(&plans[from], &plans[to]);
+        let others: Vec<&String> = titles.iter().filter(|title| !allowed.iter().any(|word| title.contains(word))).collect();
+        assert!(others.is_empty(), "{from} to {to}: {others:?}");
+        assert!(titles.iter().any(|title| title == "worker1: lines in /etc/hosts"), "{from} to {to}: {titles:?}");
+        assert!(titles.iter().any(|title| title.starts_with("cp1: kube-proxy knows the API at")), "{titles:?}");
+    }
+    assert!(!format!("{:?}", plans[2]).contains("haproxy.cfg"), "an external balancer is not ferry's");
+}
+
+#[test]
+fn a_second_registry_is_filled_by_itself_and_asked_by_everybody() {
+    let mut bench = Bench::new();
+    let one = text("network: {kind: host-routes}");
+    let two = one.replace("roles: [worker]", "roles: [worker, registry]");
+    let (alone, plan) = (bench.plan(&one), bench.plan(&two));
+    assert_eq!(alone.stages.iter().filter(|stage| stage.name.contains("mirror")).count(), 0);
+    let names: Vec<&str> = plan.stages.iter().map(|stage| stage.name.as_str()).collect();
+    let at = |name: &str| names.iter().position(|one| *one == name).expect("a stage");
+    assert!(at("registry") < at("registry's mirrors") && at("registry's mirrors") < at("runtime"), "{names:?}");
+    // The first of the site file is the first registry: worker1 stands before registry1.
+    let pushes = |host: &str| {
+        let steps = plan.stages.iter().flat_map(|stage| &stage.steps).filter(|step| step.host == host);
+        steps.flat_map(|step| &step.actions).filter(|planned| matches!(planned.action, Action::Push(_))).count()
+    };
+    assert_eq!((pushes("worker1"), pushes("registry1")), (1, 0), "content crosses the operator's link once");
+    let mirror = actions(&plan, "registry1", "registry.mirror");
+    let Some(Action::Run(run)) = mirror.last() else { panic!("{mirror:?}") };
+    assert!(run.command.contains("from='https://worker1:5000/v2' to='https://127.0.0.1:5001/v2'"));
+    assert!(run.command.contains("\nblob ferry/files sha256:") && run.command.contains("\nmanifest ferry/probe "));
+    let lines = run.command.lines().filter(|line| line.starts_with("manifest ")).count();
+    assert!(lines >= IMAGES.len() + 5, "{lines}");
+    let toml = |host: &str| {
+        let name = format!("rendered/{host}/etc/containerd/certs.d/docker.io/hosts.toml");
+        bench.vault.get(&name).map(|text| text.expose().to_owned()).expect("it is there")
+    };
+    let order = |host: &str| -> Vec<String> {
+        toml(host).lines().filter(|line| line.starts_with("[host.")).map(str::to_owned).collect()
+    };
+    let (first, second) = ("[host.\"https://worker1:5000/v2/docker.io\"]", "[host.\"https://registry1:5000/v2/docker.io\"]");
+    assert_eq!(order("worker1"), [first, second], "its own first");
+    assert_eq!((order("cp1"), order("cp2")), (vec![first.into(), second.into()], vec![second.into(), first.into()]));
+    let hosts = plan.stages.iter().flat_map(|stage| &stage.steps).filter(|step| step.host == "cp1");
+    let block = hosts.flat_map(|step| &step.actions).find_map(|planned| match &planned.action {
+        Action::Block(block) if block.path == "/etc/hosts" => Some(block.text.clone()),
+        _ => None,
+    });
+    let block = block.expect("names");
+    assert!(block.lines().filter(|line| line.contains("registry.demo.local")).count() == 2, "{block}");
+}

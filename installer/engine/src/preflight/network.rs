@@ -130,6 +130,33 @@ fn interface(on: &OnHost<'_>) -> Seen {
     )
 }
 
+/// Pods of two kinds of network don't reach each other, and nothing moves pods from one to the other.
+pub(super) const KIND: Check = Check {
+    id: "network.kind",
+    title: "the cluster's pods are on the kind of network that the site file says",
+    severity: Severity::Strict,
+    limit: None,
+    fix: "set network.kind as it was; to change it, uninstall the cluster and install it anew",
+    run: Run::Host(|on| {
+        if !on.is_ours() {
+            return Seen::skipped("ferry has not worked here");
+        }
+        let has = |begin: &str| on.facts.network.interfaces.keys().any(|name| name.starts_with(begin));
+        let (kind, says) = (on.site().network.kind, crate::step::network_name(on.site().network.kind));
+        let other = match kind {
+            NetworkKind::Calico if has("flannel.") => Some("flannel's link"),
+            NetworkKind::Calico if has("cni0") => Some("the bridge of host-routes or flannel"),
+            NetworkKind::Flannel | NetworkKind::HostRoutes if has("cali") || has("vxlan.calico") => Some("Calico's links"),
+            NetworkKind::HostRoutes if has("flannel.") => Some("flannel's link"),
+            _ => None,
+        };
+        match other {
+            Some(other) => Seen::bad(format!("the site file says {says}, and the host has {other}")),
+            None => Seen::good(says),
+        }
+    }),
+};
+
 /// Routes between hosts without encapsulation need one network.
 pub(super) const ONE_NETWORK: Check = Check {
     id: "network.one-network",

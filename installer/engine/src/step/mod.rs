@@ -35,6 +35,7 @@ pub(crate) use balancer::health_port;
 pub(crate) use control_plane::KUBECTL;
 pub(crate) use etcd::{CTL, peer as etcd_peer};
 pub(crate) use firewall::knows_policies;
+pub(crate) use network::name as network_name;
 pub(crate) use time::{is_wanted as time_is_wanted, masters as time_masters, sources as time_sources};
 
 use crate::plan::{Stage, Step};

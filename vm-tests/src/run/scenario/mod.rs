@@ -2,7 +2,9 @@
 
 mod bad_site;
 mod bed;
+mod calico;
 mod firewalld;
+mod flannel;
 mod install_ha;
 mod kill_resume;
 mod nodes;
@@ -11,6 +13,7 @@ mod restore;
 mod single;
 mod sudo_bastion;
 mod uninstall;
+mod vip;
 
 use super::Bench;
 use crate::error::Error;
@@ -28,7 +31,7 @@ pub(super) struct Scenario {
 }
 
 /// All of them.
-pub(super) const ALL: [Scenario; 11] = [
+pub(super) const ALL: [Scenario; 14] = [
     Scenario {
         name: "bed",
         says: "the bed itself: every fault shows and heals, power cuts, what leaves is counted",
@@ -94,5 +97,23 @@ pub(super) const ALL: [Scenario; 11] = [
         says: "one node, installed and taken back: the host is as before but for a list, also when it is killed on the way",
         hosts: 1,
         run: uninstall::run,
+    },
+    Scenario {
+        name: "flannel",
+        says: "two nodes with flannel, and two registries: the second is filled by the first, and serves when that is gone",
+        hosts: 2,
+        run: flannel::run,
+    },
+    Scenario {
+        name: "vip",
+        says: "three hosts with a virtual address, whose holder loses its power; then the same site with local balancers",
+        hosts: 3,
+        run: vip::run,
+    },
+    Scenario {
+        name: "calico",
+        says: "two nodes with Calico, where its images can be had (FERRY_VM_CALICO)",
+        hosts: 2,
+        run: calico::run,
     },
 ];
