@@ -71,7 +71,8 @@ impl Bench {
 
     fn try_plan(&mut self, text: &str, change: impl Fn(&mut Facts)) -> Result<Plan, StepBuildError> {
         let site = self.site(text);
-        let facts: BTreeMap<String, Facts> = site.hosts.iter().map(|host| (host.name.clone(), facts(host, &change))).collect();
+        let facts: BTreeMap<String, Facts> =
+            site.hosts.iter().map(|host| (host.name.clone(), facts(host, &change))).collect();
         let now = Timestamp::from_unix(1_795_242_777);
         pki::prepare(&site, &mut self.vault, now).expect("keys");
         let image = ProbeImage::make(&self.supply, Arch::Amd64).expect("the probe's image");
@@ -84,7 +85,8 @@ impl Bench {
 fn facts(host: &site::Host, change: &impl Fn(&mut Facts)) -> Facts {
     let mut facts = Facts { arch: "amd64".into(), virtualization: "kvm".into(), ..Facts::default() };
     facts.binaries.insert("curl".into(), "/usr/bin/curl".into());
-    let interface = |address: std::net::IpAddr| Interface { mtu: 1500, addresses: vec![(address, 24)], ..Interface::default() };
+    let interface =
+        |address: std::net::IpAddr| Interface { mtu: 1500, addresses: vec![(address, 24)], ..Interface::default() };
     facts.network.interfaces.insert("eth0".into(), interface("192.168.7.9".parse().expect("an address")));
     facts.network.interfaces.insert("eth1".into(), interface(host.internal));
     change(&mut facts);
@@ -147,15 +149,20 @@ fn calico_by_each_encapsulation() {
         assert_eq!(setting(&plan, "NO_DEFAULT_POOLS").as_deref(), Some("true"));
         assert_eq!(setting(&plan, "FELIX_FEATUREDETECTOVERRIDE"), None);
         let pool = file(&plan, "cp1", "/etc/ferry/objects/calico-pool.yaml").expect("a pool");
-        for line in ["cidr: 10.244.0.0/16", "blockSize: 26", &format!("ipipMode: {ipip}"), &format!("vxlanMode: {vxlan}")] {
+        for line in
+            ["cidr: 10.244.0.0/16", "blockSize: 26", &format!("ipipMode: {ipip}"), &format!("vxlanMode: {vxlan}")]
+        {
             assert!(pool.contains(line), "{way}: {line} in {pool}");
         }
         // Where nothing speaks BGP, nothing that does is asked whether it is well.
-        let probe = &json(&plan, "node.json")["spec"]["template"]["spec"]["containers"][0]["livenessProbe"]["exec"]["command"];
+        let probe =
+            &json(&plan, "node.json")["spec"]["template"]["spec"]["containers"][0]["livenessProbe"]["exec"]["command"];
         let wanted = if way == "vxlan" { serde_json::json!(["/bin/calico-node", "-felix-live"]) } else { Value::Null };
         assert_eq!(*probe, wanted, "{way}");
         // The nodes' shares are Calico's own business.
-        assert!(actions(&plan, "cp1", "cluster.network").iter().all(|action| !action.title().starts_with("pod addresses")));
+        assert!(
+            actions(&plan, "cp1", "cluster.network").iter().all(|action| !action.title().starts_with("pod addresses"))
+        );
         assert!(file(&plan, "worker1", "/etc/cni/net.d/10-ferry.conflist").is_none());
         let noted = actions(&plan, "worker1", "runtime.network");
         assert_eq!(noted[0].title(), "the node's pod network is calico");
@@ -174,7 +181,10 @@ fn calico_with_the_sites_own_settings() {
     assert!(file(&plan, "cp1", "/etc/ferry/objects/calico-pool.yaml").expect("a pool").contains("blockSize: 24"));
     let titles = changed(&plain, &plan);
     let about = ["node.json", "config.json", "objects: Calico", "calico-pool.yaml", "the pool keeps its addresses"];
-    assert!(titles.iter().all(|title| title.starts_with("cp1: ") && about.iter().any(|word| title.contains(word))), "{titles:?}");
+    assert!(
+        titles.iter().all(|title| title.starts_with("cp1: ") && about.iter().any(|word| title.contains(word))),
+        "{titles:?}"
+    );
     assert!(about.iter().all(|word| titles.iter().any(|title| title.contains(word))), "{titles:?}");
 
     let card = |facts: &mut Facts| facts.network.interfaces.get_mut("eth1").expect("it").driver = "vmxnet3".into();
@@ -188,7 +198,10 @@ fn calico_with_the_sites_own_settings() {
 fn what_the_bundle_lacks_for_calico_is_said() {
     let mut bench = Bench::carrying(&IMAGES[..1], &[("calico.yaml", MANIFEST)]);
     let error = bench.try_plan(&text(""), |_| ()).err().expect("images are missing").to_string();
-    assert!(error.contains("quay.io/calico/node:v3.31.7") && error.contains("kube-controllers") && !error.contains("/cni:"), "{error}");
+    assert!(
+        error.contains("quay.io/calico/node:v3.31.7") && error.contains("kube-controllers") && !error.contains("/cni:"),
+        "{error}"
+    );
     let mut bench = Bench::carrying(&IMAGES, &[]);
     let error = bench.try_plan(&text(""), |_| ()).err().expect("no manifest").to_string();
     assert!(error.contains("the bundle carries no calico.yaml"), "{error}");
@@ -203,7 +216,8 @@ fn kubectl() -> Option<PathBuf> {
     let bed = bed.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache/ferry-vm-tests")))?;
     let built = std::fs::read_dir(bed.join("components")).into_iter().flatten().flatten();
     let built = built.map(|entry| entry.path().join("kubectl")).find(|path| path.is_file());
-    let on_path = || Command::new("kubectl").args(["version", "--client"]).output().ok().map(|_| PathBuf::from("kubectl"));
+    let on_path =
+        || Command::new("kubectl").args(["version", "--client"]).output().ok().map(|_| PathBuf::from("kubectl"));
     built.or_else(on_path)
 }
 
@@ -226,7 +240,9 @@ fn kubectl_lays_the_settings_over_the_manifest() {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let text = String::from_utf8(output.stdout).expect("text");
     let read = |document: &str| -> Value {
-        ferry_bundle_format::yaml::read_foreign(Path::new("out.yaml"), document).map_err(|e| e.to_string()).expect("YAML")
+        ferry_bundle_format::yaml::read_foreign(Path::new("out.yaml"), document)
+            .map_err(|e| e.to_string())
+            .expect("YAML")
     };
     let objects: Vec<Value> = text.split("\n---\n").map(read).collect();
     assert_eq!(objects.len(), 5, "{text}");
@@ -257,7 +273,8 @@ fn flannel_has_the_nodes_shares_and_a_bridge_of_its_mtu() {
         assert_eq!(bridge["ipam"]["ranges"][0][0]["subnet"], "10.244.3.0/24");
         let objects = file(&plan, "cp1", "/etc/ferry/objects/flannel.yaml").expect("objects");
         assert!(objects.contains(&format!("\"Type\":\"{way}\"")), "{objects}");
-        let titles: Vec<String> = actions(&plan, "cp1", "cluster.network").iter().map(|action| action.title()).collect();
+        let titles: Vec<String> =
+            actions(&plan, "cp1", "cluster.network").iter().map(|action| action.title()).collect();
         assert_eq!(titles.iter().filter(|title| title.starts_with("pod addresses")).count(), 4, "{titles:?}");
         assert!(file(&plan, "worker1", "/usr/local/lib/ferry/pod-routes").is_none());
     }
@@ -289,8 +306,10 @@ fn a_virtual_address_is_held_by_the_control_planes() {
     let peers = one.split("unicast_peer {").nth(1).and_then(|rest| rest.split('}').next()).expect("peers");
     assert_eq!(peers.split_whitespace().collect::<Vec<_>>(), ["10.77.0.12", "10.77.0.13"]);
     assert!(two.contains("priority 199"));
-    let secret = |text: &str| text.lines().find(|line| line.contains("auth_pass")).map(str::to_owned).expect("a password");
-    let id = |text: &str| text.lines().find(|line| line.contains("virtual_router_id")).map(str::to_owned).expect("an id");
+    let secret =
+        |text: &str| text.lines().find(|line| line.contains("auth_pass")).map(str::to_owned).expect("a password");
+    let id =
+        |text: &str| text.lines().find(|line| line.contains("virtual_router_id")).map(str::to_owned).expect("an id");
     assert_eq!((secret(&one), id(&one)), (secret(&two), id(&two)));
     let other = {
         let mut other = Bench::new();
@@ -300,7 +319,11 @@ fn a_virtual_address_is_held_by_the_control_planes() {
     assert_ne!(secret(&one), secret(&other), "each site has its own");
     assert_eq!(secret(&one).split_whitespace().nth(1).map(str::len), Some(8));
     let haproxy = file(&plan, "cp2", "/etc/ferry/balancer/haproxy.cfg").expect("a balancer");
-    assert!(haproxy.contains("bind *:8443") && haproxy.contains("monitor-uri /healthz") && haproxy.contains("bind 127.0.0.1:8444"));
+    assert!(
+        haproxy.contains("bind *:8443")
+            && haproxy.contains("monitor-uri /healthz")
+            && haproxy.contains("bind 127.0.0.1:8444")
+    );
     assert!(file(&plan, "worker1", "/etc/ferry/balancer/haproxy.cfg").is_none());
     let ends: Vec<String> = actions(&plan, "worker1", "runtime.balancer").iter().map(|action| action.title()).collect();
     assert_eq!(ends, ["no balancer of the API servers here"]);
@@ -312,7 +335,9 @@ fn a_virtual_address_is_held_by_the_control_planes() {
 #[test]
 fn another_kind_of_endpoint_changes_only_what_it_must() {
     let mut bench = Bench::new();
-    let shape = |kind: &str| text(&format!("network: {{kind: host-routes}}\nendpoint: {{kind: {kind}, address: 10.77.0.200, port: 8443}}"));
+    let shape = |kind: &str| {
+        text(&format!("network: {{kind: host-routes}}\nendpoint: {{kind: {kind}, address: 10.77.0.200, port: 8443}}"))
+    };
     let plans: Vec<Plan> = ["local", "vip", "external"].iter().map(|kind| bench.plan(&shape(kind))).collect();
     let kubeadm = bench.vault.get("rendered/cp1/etc/ferry/kubeadm.yaml").expect("kubeadm's configuration");
     for name in ["10.77.0.200", "127.0.0.1", "localhost", "api.demo.local"] {
@@ -333,10 +358,14 @@ fn another_kind_of_endpoint_changes_only_what_it_must() {
     ];
     for (from, to) in [(0, 1), (1, 0), (1, 2), (2, 1), (0, 2), (2, 0)] {
         let titles = changed(&plans[from], &plans[to]);
-        let others: Vec<&String> = titles.iter().filter(|title| !allowed.iter().any(|word| title.contains(word))).collect();
+        let others: Vec<&String> =
+            titles.iter().filter(|title| !allowed.iter().any(|word| title.contains(word))).collect();
         assert!(others.is_empty(), "{from} to {to}: {others:?}");
-        assert!(titles.iter().any(|title| title == "worker1: lines in /etc/hosts"), "{from} to {to}: {titles:?}");
-        assert!(titles.iter().any(|title| title.starts_with("cp1: kube-proxy knows the API at")), "{titles:?}");
+        // A virtual address and an external one are the same address here.
+        for what in ["worker1: lines in /etc/hosts", "cp1: kube-proxy knows the API at"] {
+            let moved = titles.iter().any(|title| title.starts_with(what));
+            assert_eq!(moved, from == 0 || to == 0, "{from} to {to}: {what} in {titles:?}");
+        }
     }
     assert!(!format!("{:?}", plans[2]).contains("haproxy.cfg"), "an external balancer is not ferry's");
 }
@@ -347,10 +376,10 @@ fn a_second_registry_is_filled_by_itself_and_asked_by_everybody() {
     let one = text("network: {kind: host-routes}");
     let two = one.replace("roles: [worker]", "roles: [worker, registry]");
     let (alone, plan) = (bench.plan(&one), bench.plan(&two));
-    assert_eq!(alone.stages.iter().filter(|stage| stage.name.contains("mirror")).count(), 0);
+    assert_eq!(alone.stages.iter().filter(|stage| stage.name == "mirrors").count(), 0);
     let names: Vec<&str> = plan.stages.iter().map(|stage| stage.name.as_str()).collect();
     let at = |name: &str| names.iter().position(|one| *one == name).expect("a stage");
-    assert!(at("registry") < at("registry's mirrors") && at("registry's mirrors") < at("runtime"), "{names:?}");
+    assert!(at("registry") < at("mirrors") && at("registry's mirrors") < at("runtime"), "{names:?}");
     // The first of the site file is the first registry: worker1 stands before registry1.
     let pushes = |host: &str| {
         let steps = plan.stages.iter().flat_map(|stage| &stage.steps).filter(|step| step.host == host);
@@ -370,7 +399,8 @@ fn a_second_registry_is_filled_by_itself_and_asked_by_everybody() {
     let order = |host: &str| -> Vec<String> {
         toml(host).lines().filter(|line| line.starts_with("[host.")).map(str::to_owned).collect()
     };
-    let (first, second) = ("[host.\"https://worker1:5000/v2/docker.io\"]", "[host.\"https://registry1:5000/v2/docker.io\"]");
+    let (first, second) =
+        ("[host.\"https://worker1:5000/v2/docker.io\"]", "[host.\"https://registry1:5000/v2/docker.io\"]");
     assert_eq!(order("worker1"), [first, second], "its own first");
     assert_eq!((order("cp1"), order("cp2")), (vec![first.into(), second.into()], vec![second.into(), first.into()]));
     let hosts = plan.stages.iter().flat_map(|stage| &stage.steps).filter(|step| step.host == "cp1");

@@ -56,11 +56,7 @@ pub fn supply(path: &Path) -> Result<Supply, Box<dyn std::error::Error>> {
 ///
 /// # Panics
 /// When a file's name is none.
-pub fn supply_with(
-    path: &Path,
-    images: &[&str],
-    files: &[(&str, &str)],
-) -> Result<Supply, Box<dyn std::error::Error>> {
+pub fn supply_with(path: &Path, images: &[&str], files: &[(&str, &str)]) -> Result<Supply, Box<dyn std::error::Error>> {
     let mut fake = Fake::new(7, 50_000);
     let image = fake.lock.images.first().cloned().ok_or("the fake carries images")?;
     fake.lock.images.clear();

@@ -146,7 +146,9 @@ pub(super) const KIND: Check = Check {
         let other = match kind {
             NetworkKind::Calico if has("flannel.") => Some("flannel's link"),
             NetworkKind::Calico if has("cni0") => Some("the bridge of host-routes or flannel"),
-            NetworkKind::Flannel | NetworkKind::HostRoutes if has("cali") || has("vxlan.calico") => Some("Calico's links"),
+            NetworkKind::Flannel | NetworkKind::HostRoutes if has("cali") || has("vxlan.calico") => {
+                Some("Calico's links")
+            }
             NetworkKind::HostRoutes if has("flannel.") => Some("flannel's link"),
             _ => None,
         };

@@ -107,7 +107,10 @@ pub const PORTS: [Port; 18] = [
     port(10260, Tcp, "flannel, health", From::Itself, flannel),
     Port { number: |site| Some(site.registry.port), ..port(0, Tcp, "registry", From::Hosts, registry) },
     Port { number: |site| Some(site.endpoint.port), ..port(0, Tcp, "API balancer", From::Hosts, balancer) },
-    Port { number: |site| Some(health_port(site)), ..port(0, Tcp, "API balancer, health", From::Itself, virtual_address) },
+    Port {
+        number: |site| Some(health_port(site)),
+        ..port(0, Tcp, "API balancer, health", From::Itself, virtual_address)
+    },
 ];
 
 impl Port {

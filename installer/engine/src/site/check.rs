@@ -8,7 +8,7 @@ use ferry_bundle_format::Digest;
 use ferry_bundle_format::yaml::{self, Problems};
 
 use super::file::{
-    Auth, Bastion, EndpointKind, Encapsulation, HostEntry, NetworkKind, Nothing, Privilege, Role, SiteFile, Ssh,
+    Auth, Bastion, Encapsulation, EndpointKind, HostEntry, NetworkKind, Nothing, Privilege, Role, SiteFile, Ssh,
 };
 use super::{Cidr, Endpoint, Host, Jump, Registry, Site};
 

@@ -9,8 +9,8 @@ use super::context::{Context, StepBuildError, authority, unit};
 use super::image_files::{retired, unpacked};
 use crate::action::{Action, File, Folder, Run, Subject};
 use crate::plan::Step;
-use crate::site::{Host, Site};
 use crate::site::file::{EndpointKind, Role};
+use crate::site::{Host, Site};
 
 /// The image that the balancer comes from.
 const IMAGE: &str = "docker.io/library/haproxy";

@@ -205,7 +205,8 @@ fn config(network: &Network) -> Value {
 }
 
 fn kustomization(images: &[(String, String)]) -> Value {
-    let split = |name: &str| name.rsplit_once(':').map_or((name.to_owned(), String::new()), |(a, b)| (a.into(), b.into()));
+    let split =
+        |name: &str| name.rsplit_once(':').map_or((name.to_owned(), String::new()), |(a, b)| (a.into(), b.into()));
     let images: Vec<Value> = images
         .iter()
         .map(|(name, carried)| {
@@ -246,7 +247,12 @@ spec:
 "
     );
     let kinds = format!("{KUBECTL} wait --for=condition=Established crd/ippools.crd.projectcalico.org --timeout");
-    let known = Run::unless("Calico's kinds of objects are known", Subject::Wait, format!("{kinds}=1s"), format!("{kinds}=60s"));
+    let known = Run::unless(
+        "Calico's kinds of objects are known",
+        Subject::Wait,
+        format!("{kinds}=1s"),
+        format!("{kinds}=60s"),
+    );
     let held = format!(
         "was=$({KUBECTL} get ippools.crd.projectcalico.org {POOL} --ignore-not-found -o jsonpath='{{.spec.cidr}} {{.spec.blockSize}}') || exit 1\n[ -z \"$was\" ] || [ \"$was\" = '{pods} {block}' ]"
     );

@@ -1,12 +1,12 @@
 //! The API's address, for those who have copied it: a pod on the host's network gets `/etc/hosts` as it is when the pod starts,
 //! so kube-proxy starts again when the API's name leads elsewhere than before.
 
+use super::context::Context;
 use super::control_plane::KUBECTL;
 use crate::action::{Action, Run, Subject};
 use crate::plan::Step;
 use crate::site::file::{EndpointKind, Role};
 use crate::site::{Host, Site};
-use super::context::Context;
 
 /// Where the cluster notes to what kube-proxy has started.
 const NOTE: &str = "ferry-endpoint";
@@ -14,7 +14,8 @@ const NOTE: &str = "ferry-endpoint";
 /// The step of the leading control plane.
 pub(super) fn step(context: &Context<'_>, host: &Host) -> Step {
     let now = leads_to(context.site);
-    let note = format!("{KUBECTL} -n kube-system get configmap {NOTE} --ignore-not-found -o jsonpath='{{.data.address}}'");
+    let note =
+        format!("{KUBECTL} -n kube-system get configmap {NOTE} --ignore-not-found -o jsonpath='{{.data.address}}'");
     let command = format!(
         "was=$({note})
 if [ -n \"$was\" ] && [ \"$was\" != {now} ]; then
@@ -29,7 +30,12 @@ fi
         format!("[ \"$({note})\" = {now} ]"),
         command,
     );
-    Step::new("cluster.endpoint", &host.name, "who has copied the API's address", vec![Action::Run(run.within(300).retried(2))])
+    Step::new(
+        "cluster.endpoint",
+        &host.name,
+        "who has copied the API's address",
+        vec![Action::Run(run.within(300).retried(2))],
+    )
 }
 
 /// Where the API's name leads on nodes.

@@ -70,7 +70,9 @@ mod tests {
             assert!(value["kind"].is_string(), "{documents}");
         }
         assert!(text.contains(r#""Backend":{"Type":"vxlan"}"#) && text.contains(r#""Network":"10.244.0.0/16""#));
-        assert!(text.contains("\"--iface=$(NODE_ADDRESS)\"") && text.contains("image: ghcr.io/flannel-io/flannel:v0.28.4"));
+        assert!(
+            text.contains("\"--iface=$(NODE_ADDRESS)\"") && text.contains("image: ghcr.io/flannel-io/flannel:v0.28.4")
+        );
         let other = site_with("network: {kind: flannel, encapsulation: host-gw, interface: eth1}\n");
         let other = manifest(&other, "x");
         assert!(other.contains(r#""Type":"host-gw""#) && other.contains("\"--iface=eth1\""));

@@ -81,19 +81,15 @@ fn copies(context: &Context<'_>, push: &Push) -> Result<Copies, StepBuildError> 
             copies.top(repository, tag.clone(), MANIFEST, *digest);
             continue;
         }
-        let locked = context.supply.lock().images.iter().find(|one| one.carried().digest == *digest).ok_or_else(gone)?;
+        let locked =
+            context.supply.lock().images.iter().find(|one| one.carried().digest == *digest).ok_or_else(gone)?;
         for one in &locked.manifests {
             for pin in std::iter::once(&one.config).chain(&one.layers) {
                 copies.blob(repository, pin.digest);
             }
             if one.manifest.digest != *digest {
                 let pin = &one.manifest;
-                copies.manifests.push((
-                    repository.clone(),
-                    pin.digest.to_string(),
-                    pin.media_type.clone(),
-                    pin.digest,
-                ));
+                copies.manifests.push((repository.clone(), pin.digest.to_string(), pin.media_type.clone(), pin.digest));
             }
         }
         copies.top(repository, tag.clone(), &locked.carried().media_type, *digest);
@@ -119,7 +115,9 @@ has() {{ put -I -H \"Accept: $3\" \"$to/$1/manifests/$2\" 2>/dev/null | tr -d '\
     let question: String = copies
         .tops
         .iter()
-        .map(|(repository, name, media_type, digest)| format!("has {repository} {name} {media_type} {digest} || exit 1\n"))
+        .map(|(repository, name, media_type, digest)| {
+            format!("has {repository} {name} {media_type} {digest} || exit 1\n")
+        })
         .collect();
     let mut command = format!(
         "{head}W=/var/lib/ferry/mirror; rm -rf $W; mkdir -m 700 $W; trap 'rm -rf $W' EXIT

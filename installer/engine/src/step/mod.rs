@@ -19,8 +19,8 @@ mod image_files;
 mod images;
 mod kubeadm;
 mod kubelet;
-mod network;
 mod mirror;
+mod network;
 mod registry;
 mod runtime;
 mod selinux;
@@ -29,9 +29,9 @@ mod time;
 mod vip;
 mod worker;
 
+pub(crate) use balancer::health_port;
 pub(crate) use before::{MADE, SHARED};
 pub use context::{Context, StepBuildError};
-pub(crate) use balancer::health_port;
 pub(crate) use control_plane::KUBECTL;
 pub(crate) use etcd::{CTL, peer as etcd_peer};
 pub(crate) use firewall::knows_policies;
@@ -89,13 +89,17 @@ pub fn stages(context: &mut Context<'_>) -> Result<Vec<Stage>, StepBuildError> {
     for host in nodes().filter(|host| !host.is(Role::ControlPlane)) {
         joins.extend(worker::steps(context, host)?);
     }
-    let cluster =
-        vec![coredns::step(context, lead), network::step(context, lead)?, endpoint::step(context, lead), control_plane::finish(context, lead)];
+    let cluster = vec![
+        coredns::step(context, lead),
+        network::step(context, lead)?,
+        endpoint::step(context, lead),
+        control_plane::finish(context, lead),
+    ];
     let backups = with(Role::Etcd).map(|host| backup::step(context, host)).collect();
     let stages = [
         ("hosts", base, false),
         ("registry", registries, false),
-        ("registry's mirrors", mirrors, false),
+        ("mirrors", mirrors, false),
         ("runtime", runtimes, false),
         ("etcd", members, false),
         ("control plane", first.into_iter().chain(worker::token(context, lead)).collect(), true),

@@ -128,7 +128,9 @@ pub(super) fn bridge(
 pub(super) fn step(context: &Context<'_>, host: &Host) -> Result<Step, StepBuildError> {
     let (title, actions) = match context.site.network.kind {
         NetworkKind::HostRoutes => ("each node's pod addresses", shares(context)),
-        NetworkKind::Flannel => ("flannel", shares(context).into_iter().chain(flannel::objects(context, host)?).collect()),
+        NetworkKind::Flannel => {
+            ("flannel", shares(context).into_iter().chain(flannel::objects(context, host)?).collect())
+        }
         NetworkKind::Calico => ("Calico", calico::objects(context, host)?),
     };
     Ok(Step::new("cluster.network", &host.name, title, actions))

@@ -88,11 +88,14 @@ fn interface(context: &Context<'_>, host: &Host, address: IpAddr) -> Result<Stri
     }
     let network = &context.facts_of(host)?.network;
     let beside = |(own, prefix): &(IpAddr, u8)| {
-        *own != address && own.is_ipv4() == address.is_ipv4() && crate::site::Cidr::holding(*own, *prefix).contains(address)
+        *own != address
+            && own.is_ipv4() == address.is_ipv4()
+            && crate::site::Cidr::holding(*own, *prefix).contains(address)
     };
     let found = network.interfaces.iter().find(|(_, interface)| interface.addresses.iter().any(beside));
     let found = found.map(|(name, _)| name.as_str()).or_else(|| network.holding(host.internal).map(|(name, ..)| name));
-    let none = || StepBuildError::Unsupported(format!("{} has no interface for {address}: set endpoint.interface", host.name));
+    let none =
+        || StepBuildError::Unsupported(format!("{} has no interface for {address}: set endpoint.interface", host.name));
     found.map(str::to_owned).ok_or_else(none)
 }
 

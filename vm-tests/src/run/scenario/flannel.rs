@@ -67,7 +67,11 @@ pub(super) fn run(bench: &Bench) -> Result<(), Error> {
     let code = install("another-kind")?;
     let said = std::fs::read_to_string(bench.evidence.path("ferry-install-another-kind.log")).unwrap_or_default();
     let why = said.lines().find(|line| line.contains("keeps its kind")).unwrap_or_default();
-    bench.check("another kind of pod network is refused", code != 0 && !why.is_empty(), format!("exit code {code}: {why}"));
+    bench.check(
+        "another kind of pod network is refused",
+        code != 0 && !why.is_empty(),
+        format!("exit code {code}: {why}"),
+    );
     cluster::egress(bench)
 }
 
@@ -76,7 +80,11 @@ fn registries(bench: &Bench) -> Result<(), Error> {
     let held = "cd /var/lib/ferry-registry/docker/registry/v2 && find repositories -name link | sort && find blobs -name data -printf '%P %s\\n' | sort";
     let (first, second) = (bench.driver.must(1, held)?, bench.driver.must(2, held)?);
     let uploads = |text: &str| text.lines().filter(|line| !line.contains("/_uploads/")).count();
-    bench.check("both registries hold the same", uploads(&first) > 50 && first == second, format!("{} files", uploads(&first)));
+    bench.check(
+        "both registries hold the same",
+        uploads(&first) > 50 && first == second,
+        format!("{} files", uploads(&first)),
+    );
     let sent = std::fs::read_to_string(bench.work.join("flannel.ferry/journal.jsonl")).unwrap_or_default();
     let bytes = |host: &str| -> u64 {
         let records = sent.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
@@ -85,7 +93,10 @@ fn registries(bench: &Bench) -> Result<(), Error> {
             .filter_map(|record| record["event"]["bytes"].as_u64().or_else(|| record["bytes"].as_u64()))
             .sum()
     };
-    bench.evidence.note("bytes over the operator's link to the first and the second registry", format!("{} {}", bytes("one"), bytes("two")));
+    bench.evidence.note(
+        "bytes over the operator's link to the first and the second registry",
+        format!("{} {}", bytes("one"), bytes("two")),
+    );
     bench.step("one: its registry stops", || bench.driver.must(1, "systemctl stop ferry-registry.service"))?;
     for line in HOSTS {
         let pulled = bench.driver.run(line.host, PULL)?;

@@ -31,7 +31,8 @@ pub(super) fn run(bench: &Bench) -> Result<(), Error> {
     bench.step("hosts: what leaves is counted", || hosts::self_test(driver, 1))?;
     let site = bench.work.join("vip.yaml");
     let write = |kind: &str| -> Result<(), Error> {
-        let shape = format!("endpoint: {{kind: {kind}, address: {ADDRESS}, port: 8443}}\nnetwork: {{kind: host-routes}}\n");
+        let shape =
+            format!("endpoint: {{kind: {kind}, address: {ADDRESS}, port: 8443}}\nnetwork: {{kind: host-routes}}\n");
         let text = installer::site_shaped(driver, "vip", &THREE, &SiteOptions::default(), &shape)?;
         std::fs::write(&site, text).map_err(Error::file("write", &site))
     };
@@ -85,7 +86,11 @@ fn power_cut(bench: &Bench, owner: u8) -> Result<(), Error> {
     let since = window::now();
     bench.step(&format!("host {owner}, which holds the address: power cut"), || driver.kill(owner))?;
     let moved = until(Duration::from_secs(30), || holders(bench).len() == 1);
-    bench.check("the address moves", moved.is_some(), moved.map_or(String::new(), |seconds| format!("after {seconds:.1} s")));
+    bench.check(
+        "the address moves",
+        moved.is_some(),
+        moved.map_or(String::new(), |seconds| format!("after {seconds:.1} s")),
+    );
     for watch in watches {
         let host = watch.host;
         let (window, text) = watch.end(since)?;
@@ -102,11 +107,18 @@ fn power_cut(bench: &Bench, owner: u8) -> Result<(), Error> {
     let now = holders(bench);
     bench.step("power on", || driver.boot(owner))?;
     let back = until(Duration::from_secs(180), || {
-        let ready = format!("get node {} -o jsonpath='{{.status.conditions[?(@.type==\"Ready\")].status}}'", name(owner));
+        let ready =
+            format!("get node {} -o jsonpath='{{.status.conditions[?(@.type==\"Ready\")].status}}'", name(owner));
         let up = cluster::kubectl(driver, others[0], &ready).is_ok_and(|text| text == "True");
-        up && driver.run(owner, "systemctl is-active -q ferry-virtual-address ferry-balancer").is_ok_and(|ended| ended.code == 0)
+        up && driver
+            .run(owner, "systemctl is-active -q ferry-virtual-address ferry-balancer")
+            .is_ok_and(|ended| ended.code == 0)
     });
-    bench.check("the host comes back by itself", back.is_some(), back.map_or(String::new(), |s| format!("after {s:.0} s")));
+    bench.check(
+        "the host comes back by itself",
+        back.is_some(),
+        back.map_or(String::new(), |s| format!("after {s:.0} s")),
+    );
     std::thread::sleep(Duration::from_secs(10));
     bench.check("the address stays where it is", holders(bench) == now, format!("{now:?}, then {:?}", holders(bench)));
     Ok(())
