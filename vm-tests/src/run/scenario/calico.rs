@@ -68,7 +68,7 @@ fn manifest(bench: &Bench, folder: &Path) -> Result<PathBuf, Error> {
     let published = folder.join("calico.yaml");
     let calico = std::fs::read_to_string(&published).map_err(Error::file("read", &published))?;
     let (digest, _) = digest_reader(calico.as_bytes()).map_err(Error::file("read", &published))?;
-    bench.evidence.note("calico.yaml", digest);
+    bench.evidence.note("calico.yaml", digest.to_string());
     text = text.replace("../dist/", &format!("{}/", shipped::workspace().join("dist").display()));
     text.push_str(&format!("- name: calico.yaml\n  path: {}\nimages:\n", published.display()));
     for (image, archive) in IMAGES {
