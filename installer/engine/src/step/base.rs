@@ -111,7 +111,8 @@ fn hosts_lines(site: &Site, host: &Host) -> BTreeMap<IpAddr, Vec<String>> {
     for host in &site.hosts {
         lines.entry(host.internal).or_default().push(host.name.clone());
     }
-    if let Some(registry) = site.with(Role::Registry).next() {
+    // Who dials the name tries each of them.
+    for registry in site.with(Role::Registry) {
         lines.entry(registry.internal).or_default().push(site.registry.name.clone());
     }
     let api = match site.endpoint.kind {

@@ -3,7 +3,9 @@
 mod bad_site;
 mod bed;
 mod by_hand;
+mod calico;
 mod firewalld;
+mod flannel;
 mod install_ha;
 mod kill_resume;
 mod nodes;
@@ -12,6 +14,7 @@ mod restore;
 mod single;
 mod sudo_bastion;
 mod uninstall;
+mod vip;
 
 use super::Bench;
 use crate::error::Error;
@@ -29,7 +32,7 @@ pub(super) struct Scenario {
 }
 
 /// All of them.
-pub(super) const ALL: [Scenario; 13] = [
+pub(super) const ALL: [Scenario; 16] = [
     Scenario {
         name: "bed",
         says: "the bed itself: every fault shows and heals, power cuts, what leaves is counted",
@@ -107,5 +110,23 @@ pub(super) const ALL: [Scenario; 13] = [
         says: "one node, installed and taken back: the host is as before but for a list, also when it is killed on the way",
         hosts: 1,
         run: uninstall::run,
+    },
+    Scenario {
+        name: "flannel",
+        says: "two nodes with flannel, and two registries: the second is filled by the first, and serves when that is gone",
+        hosts: 2,
+        run: flannel::run,
+    },
+    Scenario {
+        name: "vip",
+        says: "three hosts with a virtual address, whose holder loses its power; then the same site with local balancers",
+        hosts: 3,
+        run: vip::run,
+    },
+    Scenario {
+        name: "calico",
+        says: "two nodes with Calico, where its images can be had (FERRY_VM_CALICO)",
+        hosts: 2,
+        run: calico::run,
     },
 ];
