@@ -12,17 +12,21 @@
 
 pub mod carrier;
 pub mod code;
+pub mod custody;
 pub mod error;
+pub mod folder;
 pub mod gate;
 pub mod gather;
 pub mod head;
 pub mod join;
+pub mod list;
 pub mod look;
 pub mod need;
 pub mod parity;
 pub mod picture;
 pub mod place;
 pub mod receive;
+pub mod resend;
 pub mod scan;
 pub mod set;
 pub mod shape;
