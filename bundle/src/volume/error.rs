@@ -128,6 +128,17 @@ pub enum VolumeError {
 }
 
 impl VolumeError {
+    /// Whether it may be otherwise in a moment: a disc is being changed, volumes are on their way, or a set is being sorted
+    /// out.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Nothing { .. } | Self::Several { .. } | Self::OtherSet { .. } => true,
+            Self::Io { doing, .. } => matches!(*doing, "look at" | "list"),
+            _ => false,
+        }
+    }
+
     /// What to do, if that is not plain from the message.
     #[must_use]
     pub fn hint(&self) -> Option<String> {

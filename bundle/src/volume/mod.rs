@@ -27,6 +27,7 @@ pub mod picture;
 pub mod place;
 pub mod receive;
 pub mod resend;
+pub mod say;
 pub mod scan;
 pub mod set;
 pub mod shape;

@@ -194,7 +194,13 @@ fn findings(gathering: &Gathering, assembly: &Assembly) -> Vec<String> {
             Stranger::TooMuch => findings.push(format!("{name}: left aside, there are too many sets")),
         }
     }
-    findings
+    findings.iter().map(|finding| shown(finding)).collect()
+}
+
+/// What a screen may be given: names of files come from media that anybody may have written.
+fn shown(text: &str) -> String {
+    let bad = |c: char| c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    text.chars().map(|c| if bad(c) { '\u{fffd}' } else { c }).collect()
 }
 
 /// One line on a set, to tell it from others.
