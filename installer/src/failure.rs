@@ -127,6 +127,9 @@ impl From<Problems> for Failure {
 
 impl From<OpenError> for Failure {
     fn from(error: OpenError) -> Self {
+        if let OpenError::Volumes(error) = error {
+            return error.into();
+        }
         let code = match &error {
             OpenError::Untrusted(_) | OpenError::Serial(_) | OpenError::Signature(_) => ExitCode::Untrusted,
             OpenError::Read { .. } | OpenError::NotAFile { .. } => ExitCode::Machine,

@@ -17,7 +17,7 @@ use serde_json::Value;
 use tests::delivery::{AGENT, Delivery, api, content};
 use tests::ferry::{Ended, Ferry};
 
-const VERBS: [&str; 14] = [
+const VERBS: [&str; 17] = [
     "keygen",
     "lock",
     "fetch",
@@ -29,6 +29,9 @@ const VERBS: [&str; 14] = [
     "export",
     "serve",
     "push",
+    "split",
+    "receive",
+    "resend",
     "demo",
     "schema",
     "completions",

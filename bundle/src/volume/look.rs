@@ -12,7 +12,7 @@ use std::time::SystemTime;
 use super::carrier::FileCarrier;
 use super::error::{VolumeError, io};
 use super::gather::Gathering;
-use super::scan::{Scanned, scan};
+use super::scan::{Scanned, look, scan};
 
 /// How deep folders are followed.
 const DEPTH: usize = 8;
@@ -26,6 +26,7 @@ type Stamp = (u64, Option<SystemTime>);
 #[derive(Debug, Default)]
 pub struct Looker {
     seen: BTreeMap<PathBuf, (Stamp, Scanned)>,
+    heads_only: bool,
 }
 
 /// A file that was found.
@@ -37,6 +38,12 @@ struct Candidate {
 }
 
 impl Looker {
+    /// One that reads heads and no blocks: those are taken for good until they are read.
+    #[must_use]
+    pub fn heads_only() -> Self {
+        Self { heads_only: true, ..Self::default() }
+    }
+
     /// Looks into `places` (folders or files) and into `kept`, on `jobs` threads. `passed` hears how many bytes were read.
     /// Returns what was found and the number of files.
     pub fn look(
@@ -76,13 +83,14 @@ impl Looker {
     }
 
     fn read(&mut self, found: &[Candidate], jobs: usize, passed: &(dyn Fn(u64) + Sync)) {
+        let read = if self.heads_only { look } else { scan };
         let (next, seen) = (AtomicUsize::new(0), Mutex::new(&mut self.seen));
         std::thread::scope(|scope| {
             for _ in 0..jobs.min(found.len()) {
                 scope.spawn(|| {
                     while let Some(one) = found.get(next.fetch_add(1, Ordering::Relaxed)) {
                         let carrier = Arc::new(FileCarrier::new(&one.path, one.stamp.0, one.kept));
-                        let scanned = scan(carrier, passed);
+                        let scanned = read(carrier, passed);
                         let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
                         seen.insert(one.path.clone(), (one.stamp, scanned));
                     }

@@ -25,6 +25,7 @@ pub mod need;
 pub mod parity;
 pub mod picture;
 pub mod place;
+pub mod reader;
 pub mod receive;
 pub mod resend;
 pub mod say;

@@ -87,6 +87,15 @@ pub struct Scanned {
 
 /// Reads a carrier from end to end. `read` hears how many bytes have passed.
 pub fn scan(carrier: Arc<dyn Carrier>, read: &(dyn Fn(u64) + Sync)) -> Scanned {
+    scan_with(carrier, |holding, carrier, base| holding.check(carrier, base, read))
+}
+
+/// Reads a carrier's heads. Its blocks count as good where they should stand; whoever reads them compares them.
+pub fn look(carrier: Arc<dyn Carrier>, _: &(dyn Fn(u64) + Sync)) -> Scanned {
+    scan_with(carrier, |holding, carrier, base| holding.presume(carrier, base))
+}
+
+fn scan_with(carrier: Arc<dyn Carrier>, marks: impl Fn(&Holding, &dyn Carrier, i64) -> Marks) -> Scanned {
     let found = match ends(carrier.as_ref()) {
         Ok(found) => found,
         Err(error) => {
@@ -113,7 +122,7 @@ pub fn scan(carrier: Arc<dyn Carrier>, read: &(dyn Fn(u64) + Sync)) -> Scanned {
         end: found.end,
     };
     for base in bases {
-        let good = holding.check(carrier.as_ref(), base, read);
+        let good = marks(&holding, carrier.as_ref(), base);
         holding.views.push((base, good));
     }
     Scanned { carrier, verdict: Verdict::Volume(holding), tables }
@@ -227,6 +236,19 @@ impl Holding {
                 carrier.read_exact_at(buffer, at).is_ok() && Digest::of(buffer) == self.table[stripe as usize]
             })
         })
+    }
+
+    /// Marks all blocks that the carrier is long enough for.
+    fn presume(&self, carrier: &dyn Carrier, base: i64) -> Marks {
+        let (block, mut marks) = (u64::from(self.plan.set.block_size), Marks::new(self.plan.set.stripes()));
+        for (run, before) in &self.runs {
+            for n in 0..run.count {
+                if place(base, before + n, block).is_some_and(|at| at + block <= carrier.length()) {
+                    marks.mark(run.start + n);
+                }
+            }
+        }
+        marks
     }
 
     /// Hashes all blocks, counted from `base`.
