@@ -156,7 +156,11 @@ fn one_block_in_a_hundred_bad_over_all_volumes_is_repaired() {
         let found: BTreeSet<(usize, usize)> = Need::all(assembly)
             .0
             .iter()
-            .flat_map(|(volume, runs)| runs.iter().flat_map(move |run| (run.start..run.start + run.count).map(move |s| (*volume as usize, s as usize))))
+            .flat_map(|(volume, runs)| {
+                runs.iter().flat_map(move |run| {
+                    (run.start..run.start + run.count).map(move |s| (*volume as usize, s as usize))
+                })
+            })
             .collect();
         assert_eq!(found, bad, "seed {seed}");
         assert_eq!(joined(assembly).expect("enough"), file, "seed {seed}");
@@ -239,7 +243,8 @@ fn volumes_without_both_heads_are_known_by_their_blocks() {
     assert_eq!(joined(only(&gathering)).expect("enough"), file);
     // The same with its beginning cut off: blocks are then counted from the end mark.
     let cut = volumes[9][head - 100..].to_vec();
-    let mut others: Vec<Scanned> = volumes[5..].iter().enumerate().filter(|(n, _)| *n != 4).map(|(_, b)| read("v", b)).collect();
+    let mut others: Vec<Scanned> =
+        volumes[5..].iter().enumerate().filter(|(n, _)| *n != 4).map(|(_, b)| read("v", b)).collect();
     others.push(read("cut", &cut));
     others.push(read("noise", &noise(1, 5000)));
     let gathering = gather(others);
@@ -422,7 +427,10 @@ fn mixed_sets_are_told_apart_by_id_and_never_guessed() {
     for (n, file) in files.iter().enumerate() {
         let (tables, volumes) = split_bytes(set(file.len(), 3, 1, 256), file).expect("a split");
         ids.push(tables.plan.id.hex());
-        volumes.iter().enumerate().for_each(|(v, bytes)| std::fs::write(folder.join(format!("{n}-{v}")), bytes).unwrap());
+        volumes
+            .iter()
+            .enumerate()
+            .for_each(|(v, bytes)| std::fs::write(folder.join(format!("{n}-{v}")), bytes).unwrap());
     }
     let output = place.path().join("site.ferry");
     let mut receiver = receiver(vec![folder.clone()], &output);
@@ -507,7 +515,9 @@ fn codes_survive_a_telephone_and_no_typing_error_passes() {
     let asked = code::decode(&said).unwrap().need_of(plan).unwrap();
     assert!(said.len() < 400, "{} characters", said.len());
     for (volume, runs) in &scattered.0 {
-        let covered = |run: &Run| asked.0[volume].iter().any(|wide| wide.start <= run.start && run.start < wide.start + wide.count);
+        let covered = |run: &Run| {
+            asked.0[volume].iter().any(|wide| wide.start <= run.start && run.start < wide.start + wide.count)
+        };
         assert!(runs.iter().all(covered), "volume {volume}");
     }
     for text in ["", "0", "U", "hello world", "1111-1111-1111", &"Z".repeat(40_000)] {

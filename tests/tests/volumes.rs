@@ -196,14 +196,20 @@ fn a_person_splits_loses_asks_and_receives() {
     std::fs::write(first.join("FILE7"), hurt).expect("a volume");
     let round = ferry.ends(&["receive", "disc-1", "-o", "cargo.out"]);
     let round = round.expect_code(15, "an incomplete round");
-    assert!(round.stdout.contains("NOT enough") && round.stdout.contains("in part (7; 1 blocks bad)"), "{}", round.stdout);
+    assert!(
+        round.stdout.contains("NOT enough") && round.stdout.contains("in part (7; 1 blocks bad)"),
+        "{}",
+        round.stdout
+    );
     assert!(!ferry.path("cargo.out").exists());
     let code = round.stdout.lines().find_map(|line| line.strip_prefix("code: ")).expect("a code").to_owned();
 
     // The code is heard with small letters and an o; a wrong character is noticed.
     let heard = code.to_lowercase().replace('0', "o").replace('-', " ");
     let wrong = format!("{}{}", if code.starts_with('2') { '3' } else { '2' }, &code[1..]);
-    let _ = ferry.ends(&["resend", &wrong, "--from", "volumes", "-o", "again", "--gate", "gate.yaml"]).expect_code(3, "mistyped");
+    let _ = ferry
+        .ends(&["resend", &wrong, "--from", "volumes", "-o", "again", "--gate", "gate.yaml"])
+        .expect_code(3, "mistyped");
     assert!(!ferry.path("again").exists());
     let _ = ferry.run(&["resend", &heard, "--from", "volumes", "-o", "again", "--gate", "gate.yaml"]);
     let from_file = ["resend", &code, "--from", "cargo.bin", "-o", "anew", "--gate", "gate.yaml", "--data", "20"];
@@ -243,6 +249,10 @@ fn watching_a_drop_folder_ends_when_enough_has_come() {
         std::fs::write(&to, &bytes).expect("a volume");
     }
     let ended = tests::ferry::Ended::of(child.wait_with_output()).expect_code(0, "watch");
-    assert!(ended.stderr.contains("waiting: no volume was found") || ended.stderr.contains("NOT enough"), "{}", ended.stderr);
+    assert!(
+        ended.stderr.contains("waiting: no volume was found") || ended.stderr.contains("NOT enough"),
+        "{}",
+        ended.stderr
+    );
     assert!(ferry.read("cargo.out") == ferry.read("cargo.bin"));
 }

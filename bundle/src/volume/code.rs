@@ -104,7 +104,9 @@ fn coarser(need: &Need, gap: u32, stripes: u32) -> Need {
         let mut joined: Vec<Run> = Vec::new();
         for run in runs {
             match joined.last_mut() {
-                Some(last) if run.start - (last.start + last.count) < gap => last.count = run.start + run.count - last.start,
+                Some(last) if run.start - (last.start + last.count) < gap => {
+                    last.count = run.start + run.count - last.start
+                }
                 _ => joined.push(*run),
             }
         }
@@ -172,7 +174,11 @@ pub fn decode(text: &str) -> Result<Resend, CodeError> {
                 let limit = u32::try_from(MAX_STRIPES).expect("a small constant");
                 let start = within(at.checked_add(take(&mut rest)?), limit, "a block beyond the last")?;
                 let more = take(&mut rest)?;
-                at = within(start.checked_add(more).and_then(|last| last.checked_add(1)), limit, "a block beyond the last")?;
+                at = within(
+                    start.checked_add(more).and_then(|last| last.checked_add(1)),
+                    limit,
+                    "a block beyond the last",
+                )?;
                 runs.push(Run { start, count: more + 1 });
             }
             need.insert(volume, runs);

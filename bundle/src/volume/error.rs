@@ -148,7 +148,8 @@ impl VolumeError {
             }
             Self::Shape { .. } => "choose a gate with larger volumes: --gate".to_owned(),
             Self::Several { .. } | Self::OtherSet { .. } => {
-                "say which with --set and the first digits of its id, or keep the sets in folders of their own".to_owned()
+                "say which with --set and the first digits of its id, or keep the sets in folders of their own"
+                    .to_owned()
             }
             Self::Nothing { .. } => "give the folders (or drives) that hold the volumes".to_owned(),
             Self::Code(CodeError::Checksum) => "have it read out again, group by group".to_owned(),

@@ -83,7 +83,8 @@ impl Folder {
         if !empty && fs::read(&mark).ok().as_deref() != Some(text.as_bytes()) {
             return Err(VolumeError::Exists { path: path.to_owned() });
         }
-        let held = OpenOptions::new().create(true).truncate(false).write(true).open(&lock).map_err(io("open", &lock))?;
+        let held =
+            OpenOptions::new().create(true).truncate(false).write(true).open(&lock).map_err(io("open", &lock))?;
         match held.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(VolumeError::Busy { path: path.to_owned() }),

@@ -100,10 +100,9 @@ impl Gate {
         let path = Path::new(name);
         match std::fs::read_to_string(path) {
             Ok(text) => Ok(Self::parse(path, &text)?),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(VolumeError::NoGate {
-                name: name.to_owned(),
-                known: PRESETS.map(|(name, _)| name).join(", "),
-            }),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                Err(VolumeError::NoGate { name: name.to_owned(), known: PRESETS.map(|(name, _)| name).join(", ") })
+            }
             Err(error) => Err(io("read", path)(error)),
         }
     }
@@ -157,7 +156,8 @@ fn is_plain(text: &str) -> bool {
 /// Names that a Windows system in the gate takes for devices.
 fn is_device(stem: &str) -> bool {
     let stem = stem.to_ascii_lowercase();
-    let numbered = |name: &str| stem.strip_prefix(name).is_some_and(|n| n.len() == 1 && n.as_bytes()[0].is_ascii_digit());
+    let numbered =
+        |name: &str| stem.strip_prefix(name).is_some_and(|n| n.len() == 1 && n.as_bytes()[0].is_ascii_digit());
     ["con", "prn", "aux", "nul"].contains(&stem.as_str()) || numbered("com") || numbered("lpt")
 }
 

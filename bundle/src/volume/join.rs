@@ -97,10 +97,7 @@ impl Joiner {
 
 /// Writes the whole file through `put`, which gets each piece with its place; compares its digest at the end. Returns how
 /// many blocks were repaired.
-pub fn join(
-    assembly: &Assembly,
-    mut put: impl FnMut(u64, &[u8]) -> std::io::Result<()>,
-) -> Result<u64, JoinError> {
+pub fn join(assembly: &Assembly, mut put: impl FnMut(u64, &[u8]) -> std::io::Result<()>) -> Result<u64, JoinError> {
     let set = &assembly.plan.set;
     let mut joiner = Joiner::new(assembly.clone());
     let mut buffer = vec![0; set.data as usize * set.block()];

@@ -84,7 +84,8 @@ impl Need {
             parts.push(format!("{word} {}", ranges(&whole)));
         }
         for (volume, runs) in self.0.iter().filter(|(volume, _)| !whole.contains(&(**volume + 1))) {
-            let list: Vec<String> = runs.iter().take(20).map(|run| span(run.start + 1, run.start + run.count)).collect();
+            let list: Vec<String> =
+                runs.iter().take(20).map(|run| span(run.start + 1, run.start + run.count)).collect();
             let more = if runs.len() > 20 { ", …" } else { "" };
             parts.push(format!("of volume {} blocks {}{more}", volume + 1, list.join(", ")));
         }

@@ -138,7 +138,8 @@ impl Picture {
         let (missing, damaged) = (self.missing(), self.damaged());
         let mut counts = vec![format!("{} complete", self.volumes.len() - missing.len() - damaged.len())];
         if !damaged.is_empty() {
-            let bad: u32 = self.volumes.iter().filter(|v| v.state == State::Damaged).map(|v| self.stripes - v.good).sum();
+            let bad: u32 =
+                self.volumes.iter().filter(|v| v.state == State::Damaged).map(|v| self.stripes - v.good).sum();
             counts.push(format!("{} in part ({}; {bad} blocks bad)", damaged.len(), ranges(&damaged)));
         }
         if !missing.is_empty() {

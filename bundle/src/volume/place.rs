@@ -41,7 +41,8 @@ impl Place {
         let kept = beside(output, ".receiving");
         fs::create_dir_all(&kept).map_err(io("make", &kept))?;
         let lock = kept.join("lock");
-        let held = OpenOptions::new().create(true).truncate(false).write(true).open(&lock).map_err(io("open", &lock))?;
+        let held =
+            OpenOptions::new().create(true).truncate(false).write(true).open(&lock).map_err(io("open", &lock))?;
         match held.try_lock() {
             Ok(()) => Ok(Self { output: output.to_owned(), kept, held }),
             Err(TryLockError::WouldBlock) => Err(VolumeError::Busy { path: output.to_owned() }),
@@ -170,9 +171,8 @@ impl Place {
 
     /// Lets go of the place; the folder goes if nothing is kept in it.
     pub fn release(self) {
-        let empty = fs::read_dir(&self.kept).is_ok_and(|mut entries| {
-            entries.all(|entry| entry.is_ok_and(|entry| entry.file_name() == "lock"))
-        });
+        let empty = fs::read_dir(&self.kept)
+            .is_ok_and(|mut entries| entries.all(|entry| entry.is_ok_and(|entry| entry.file_name() == "lock")));
         if empty {
             // A leftover does no harm.
             drop(fs::remove_dir_all(&self.kept));

@@ -154,7 +154,10 @@ pub fn salvage(
     if carrier.length() < block || carrier.length() > 2 * (2 * head + blocks) {
         return None;
     }
-    let bases = [i64::try_from(head).ok()?, i64::try_from(carrier.length()).ok()? - i64::try_from(head + blocks).ok()? - END as i64];
+    let bases = [
+        i64::try_from(head).ok()?,
+        i64::try_from(carrier.length()).ok()? - i64::try_from(head + blocks).ok()? - END as i64,
+    ];
     let mut buffer = vec![0; set.block()];
     for base in bases {
         for stripe in 0..stripes {
@@ -164,9 +167,8 @@ pub fn salvage(
             }
             read(block);
             let digest = Digest::of(&buffer);
-            let owner = tables.iter().position(|table| {
-                table.as_ref().is_some_and(|table| table[stripe as usize] == digest)
-            });
+            let owner =
+                tables.iter().position(|table| table.as_ref().is_some_and(|table| table[stripe as usize] == digest));
             // Blocks of zeros stand in many volumes; such a match would prove nothing.
             let Some(owner) = owner.filter(|_| buffer.iter().any(|&b| b != 0)) else { continue };
             let table = tables[owner].clone()?;
@@ -262,8 +264,8 @@ impl Holding {
             while n < run.count {
                 let count = (run.count - n).min(u32::try_from(at_once).unwrap_or(u32::MAX));
                 let bytes = &mut buffer[..count as usize * block];
-                let whole = place(base, before + n, block as u64)
-                    .is_some_and(|at| read_within(carrier, bytes, at).is_ok());
+                let whole =
+                    place(base, before + n, block as u64).is_some_and(|at| read_within(carrier, bytes, at).is_ok());
                 for k in 0..count {
                     let one = &mut bytes[k as usize * block..(k as usize + 1) * block];
                     let there = whole

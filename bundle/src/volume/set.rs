@@ -121,7 +121,10 @@ impl Set {
             return bad(format!("{volumes} volumes, more than {MAX_VOLUMES}"));
         }
         if !self.block_size.is_power_of_two() || !(MIN_BLOCK..=MAX_BLOCK).contains(&self.block_size) {
-            return bad(format!("blocks of {} bytes: not a power of two from {MIN_BLOCK} to {MAX_BLOCK}", self.block_size));
+            return bad(format!(
+                "blocks of {} bytes: not a power of two from {MIN_BLOCK} to {MAX_BLOCK}",
+                self.block_size
+            ));
         }
         if volumes * u64::from(self.block_size) > MAX_STRIPE {
             return bad(format!("stripes of {} bytes, more than {MAX_STRIPE}", volumes * u64::from(self.block_size)));
@@ -164,7 +167,8 @@ impl Set {
 
 /// Whether a text may stand as a file name on any screen and system.
 fn is_name(name: &str) -> bool {
-    let shown = |c: char| !c.is_control() && !matches!(c, '/' | '\\' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let shown =
+        |c: char| !c.is_control() && !matches!(c, '/' | '\\' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     !name.is_empty() && name.len() <= MAX_NAME && name != "." && name != ".." && name.chars().all(shown)
 }
 

@@ -50,7 +50,10 @@ pub fn shape(cargo: &Cargo, gate: &Gate, wishes: Wishes) -> Result<Set, VolumeEr
             return Ok(set);
         }
         if wishes.data.is_some() {
-            return Err(refuse(format!("{data} volumes would have {length} bytes each, and {} pass", gate.volume_bytes)));
+            return Err(refuse(format!(
+                "{data} volumes would have {length} bytes each, and {} pass",
+                gate.volume_bytes
+            )));
         }
     }
     Err(refuse(format!("more than {MAX_VOLUMES} volumes would be needed")))

@@ -59,14 +59,11 @@ pub fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let blocks: u64 = sent.iter().map(|one| one.blocks).sum();
     let bytes = blocks * u64::from(plan.set.block_size);
     say::log_sent(&mut log, "resend", &plan, format!("{blocks} blocks, code {said}"))?;
-    let mut lines = vec![format!(
-        "{}: {} of {}, set {}",
-        args.output.display(),
-        human_size(bytes),
-        plan.set.name,
-        plan.short()
-    )];
-    lines.extend(sent.iter().map(|one| format!("  {} (volume {}, {} blocks)", one.path.display(), one.number, one.blocks)));
+    let mut lines =
+        vec![format!("{}: {} of {}, set {}", args.output.display(), human_size(bytes), plan.set.name, plan.short())];
+    lines.extend(
+        sent.iter().map(|one| format!("  {} (volume {}, {} blocks)", one.path.display(), one.number, one.blocks)),
+    );
     let files: Vec<_> = sent.iter().map(|one| &one.path).collect();
     let data = serde_json::json!({ "folder": args.output, "set": plan.id.hex(), "blocks": blocks, "bytes": bytes, "files": files });
     context.reporter.event(&Event::Result { text: lines.join("\n"), data });

@@ -85,7 +85,9 @@ pub fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     if is_finished(&args.output) {
         let plan = there(args, &set, context)?;
         say::log_sent(&mut log, "split", &plan, "found finished".into())?;
-        context.reporter.event(&Event::Note { text: "it is there already: all volumes were read and are whole".into() });
+        context
+            .reporter
+            .event(&Event::Note { text: "it is there already: all volumes were read and are whole".into() });
         finish(args, &gate, &plan, context);
         return Ok(());
     }
@@ -110,8 +112,7 @@ fn there(args: &Args, set: &Set, context: &Context) -> Result<std::sync::Arc<Set
     let passed = |bytes| context.reporter.event(&Event::Moved { bytes });
     let (gathering, _) = Looker::default().look(std::slice::from_ref(&args.output), None, processors(), &passed)?;
     let file = std::fs::File::open(&args.file).map_err(failure::io("read", &args.file))?;
-    let (sha256, _) =
-        ferry_bundle_format::digest::digest_reader(file).map_err(failure::io("read", &args.file))?;
+    let (sha256, _) = ferry_bundle_format::digest::digest_reader(file).map_err(failure::io("read", &args.file))?;
     let wanted = Set { sha256, ..set.clone() };
     let same = gathering.sets().values().find(|assembly| assembly.plan.set == wanted);
     let whole = same.filter(|assembly| {
@@ -167,17 +168,14 @@ pub(super) fn cargo(file: &Path, bundle: Option<&TrustedBundle>) -> Result<Cargo
 }
 
 /// The file as a bundle, if it is one. Whether it is trusted only decides what the list says.
-pub(super) fn opened(
-    file: &Path,
-    trust: &TrustArgs,
-    context: &Context,
-) -> Result<Option<TrustedBundle>, Failure> {
+pub(super) fn opened(file: &Path, trust: &TrustArgs, context: &Context) -> Result<Option<TrustedBundle>, Failure> {
     let mut policy = if trust.is_configured() { trust.policy()? } else { TrustPolicy::default() };
     policy.insecure_unsigned = true;
     match UnverifiedBundle::open(file)?.trust(&policy, &Silent) {
         Ok(bundle) => Ok(Some(bundle)),
         Err(error) => {
-            let text = format!("{} is carried as a file like any other: it opens as no bundle: {error}", file.display());
+            let text =
+                format!("{} is carried as a file like any other: it opens as no bundle: {error}", file.display());
             let looks_like = file.extension().is_some_and(|end| end == "ferry");
             context.reporter.event(&if looks_like { Event::Warning { text } } else { Event::Note { text } });
             Ok(None)

@@ -28,7 +28,15 @@ pub(super) fn render(list: &TransferList, language: Language) -> String {
     }
     for (n, item) in list.content.iter().flat_map(|content| &content.items).enumerate() {
         let number = (n + 1).to_string();
-        row([item.kind.clone(), number, item.name.clone(), item.bytes.to_string(), item.sha256.clone(), none(), none()]);
+        row([
+            item.kind.clone(),
+            number,
+            item.name.clone(),
+            item.bytes.to_string(),
+            item.sha256.clone(),
+            none(),
+            none(),
+        ]);
     }
     text
 }

@@ -83,11 +83,8 @@ impl TransferList {
     /// What stands above the table: label and value.
     fn facts(&self, language: Language) -> Vec<(&'static str, String)> {
         let (words, set) = (language.words(), &self.plan.set);
-        let mut facts = vec![
-            (words.file, set.name.clone()),
-            (words.bytes, set.length.to_string()),
-            ("SHA-256", set.sha256.hex()),
-        ];
+        let mut facts =
+            vec![(words.file, set.name.clone()), (words.bytes, set.length.to_string()), ("SHA-256", set.sha256.hex())];
         if let Some(bundle) = &set.bundle {
             facts.push((words.product, format!("{} {}", bundle.product, bundle.version)));
             facts.push((words.channel, format!("{} / {}", bundle.channel, bundle.serial)));

@@ -20,12 +20,25 @@ pub(super) fn render(list: &TransferList, language: Language) -> String {
         } else {
             String::new()
         };
-        line(format!("{:>4}. {}  {} ({kind}{batch})\n      {}", volume.number, volume.path, volume.bytes, volume.sha256.hex()));
+        line(format!(
+            "{:>4}. {}  {} ({kind}{batch})\n      {}",
+            volume.number,
+            volume.path,
+            volume.bytes,
+            volume.sha256.hex()
+        ));
     }
     if let Some(content) = &list.content {
         line(format!("\n{}", words.content));
         for (n, item) in content.items.iter().enumerate() {
-            line(format!("{:>4}. {} {}  {}\n      {}", n + 1, item.kind, item.name, human_size(item.bytes), item.sha256));
+            line(format!(
+                "{:>4}. {} {}  {}\n      {}",
+                n + 1,
+                item.kind,
+                item.name,
+                human_size(item.bytes),
+                item.sha256
+            ));
         }
     }
     line(String::new());

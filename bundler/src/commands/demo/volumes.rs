@@ -22,8 +22,7 @@ const GATE: &str = "apiVersion: ferry.dev/v1\nkind: Gate\nname: demo\nvolumeByte
 /// Splits, loses, receives and verifies.
 pub(super) fn run(folder: &Path, bundle: &Path, trust: &TrustArgs, context: &Context) -> Result<(), Failure> {
     let typed = |text: &str| context.reporter.event(&Event::Command { text: format!("ferry-bundle {text}") });
-    let (gate, volumes, received) =
-        (folder.join("gate-demo.yaml"), folder.join("volumes"), folder.join("received"));
+    let (gate, volumes, received) = (folder.join("gate-demo.yaml"), folder.join("volumes"), folder.join("received"));
     std::fs::write(&gate, GATE).map_err(failure::io("write", &gate))?;
     std::fs::create_dir_all(&received).map_err(failure::io("make", &received))?;
 
