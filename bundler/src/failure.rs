@@ -195,11 +195,11 @@ impl From<WriteError> for Failure {
 impl From<VolumeError> for Failure {
     fn from(error: VolumeError) -> Self {
         let code = match &error {
-            VolumeError::Io { .. } | VolumeError::Busy { .. } => ExitCode::Machine,
-            VolumeError::Split { source: SplitError::Set(_) | SplitError::Code(_), .. } => ExitCode::Bug,
-            VolumeError::Split { .. } => ExitCode::Machine,
             VolumeError::Join { source: JoinError::Wrong { .. }, .. } => ExitCode::Refused,
-            VolumeError::Join { .. } => ExitCode::Bug,
+            VolumeError::Split { source: SplitError::Set(_) | SplitError::Code(_), .. } | VolumeError::Join { .. } => {
+                ExitCode::Bug
+            }
+            VolumeError::Io { .. } | VolumeError::Busy { .. } | VolumeError::Split { .. } => ExitCode::Machine,
             VolumeError::Nothing { .. } => ExitCode::Incomplete,
             _ => ExitCode::Input,
         };

@@ -137,7 +137,7 @@ pub fn encode(plan: &SetPlan, need: &Need) -> String {
     let mut text = String::new();
     let count = (bytes.len() * 8).div_ceil(5);
     for n in 0..count {
-        if n > 0 && n % 4 == 0 {
+        if n > 0 && n.is_multiple_of(4) {
             text.push('-');
         }
         let bit = |at: usize| bytes.get(at / 8).is_some_and(|byte| byte & (0x80 >> (at % 8)) != 0);

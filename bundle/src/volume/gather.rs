@@ -12,11 +12,8 @@ use std::sync::Arc;
 use super::carrier::Carrier;
 use super::head::HeadError;
 use super::scan::{Holding, Scanned, Table, Verdict, salvage};
-use super::set::{MAX_BLOCKS, SetPlan};
+use super::set::{MAX_BLOCKS, MAX_SETS, SetPlan};
 use crate::digest::Digest;
-
-/// The most sets that are looked at in one place.
-pub const MAX_SETS: usize = 64;
 
 /// What was found in one place.
 #[derive(Debug, Default)]
@@ -87,6 +84,7 @@ impl Gathering {
         let name = scanned.carrier.name();
         match scanned.verdict {
             Verdict::Unreadable(why) => self.strangers.push((name, Stranger::Unreadable(why))),
+            Verdict::TooMuch => self.strangers.push((name, Stranger::TooMuch)),
             Verdict::NoHead(front, end) => self.headless.push((scanned.carrier, front, end)),
             Verdict::Volume(holding) => {
                 let plan = &holding.plan;

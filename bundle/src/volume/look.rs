@@ -12,7 +12,7 @@ use std::time::SystemTime;
 use super::carrier::FileCarrier;
 use super::error::{VolumeError, io};
 use super::gather::Gathering;
-use super::scan::{Scanned, look, scan};
+use super::scan::{Scanned, Shared, look, scan};
 
 /// How deep folders are followed.
 const DEPTH: usize = 8;
@@ -26,6 +26,7 @@ type Stamp = (u64, Option<SystemTime>);
 #[derive(Debug, Default)]
 pub struct Looker {
     seen: BTreeMap<PathBuf, (Stamp, Scanned)>,
+    shared: Shared,
     heads_only: bool,
 }
 
@@ -80,19 +81,21 @@ impl Looker {
     /// Forgets what was read: something turned out to be other than it was.
     pub fn forget(&mut self) {
         self.seen.clear();
+        self.shared = Shared::default();
     }
 
     fn read(&mut self, found: &[Candidate], jobs: usize, passed: &(dyn Fn(u64) + Sync)) {
         let read = if self.heads_only { look } else { scan };
-        let (next, seen) = (AtomicUsize::new(0), Mutex::new(&mut self.seen));
+        let (next, kept) = (AtomicUsize::new(0), Mutex::new((&mut self.seen, &mut self.shared)));
         std::thread::scope(|scope| {
             for _ in 0..jobs.min(found.len()) {
                 scope.spawn(|| {
                     while let Some(one) = found.get(next.fetch_add(1, Ordering::Relaxed)) {
                         let carrier = Arc::new(FileCarrier::new(&one.path, one.stamp.0, one.kept));
                         let scanned = read(carrier, passed);
-                        let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
-                        seen.insert(one.path.clone(), (one.stamp, scanned));
+                        let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
+                        let scanned = kept.1.share(scanned);
+                        kept.0.insert(one.path.clone(), (one.stamp, scanned));
                     }
                 });
             }

@@ -4,12 +4,13 @@
 //! that other volumes carry of it. Blocks are read many at a time, and one at a time where that fails: a bad sector costs a
 //! block and no more.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 
 use super::carrier::{Carrier, ends};
 use super::head::{END, HeadError, Run, head_length};
-use super::set::SetPlan;
+use super::set::{MAX_BLOCKS, MAX_SETS, SetPlan};
 use crate::digest::{Digest, READ_CHUNK};
 
 /// A set of numbers below a limit.
@@ -72,6 +73,8 @@ pub enum Verdict {
     NoHead(HeadError, HeadError),
     /// It can't be read.
     Unreadable(String),
+    /// Its tables and those of all others together are more than is held in memory.
+    TooMuch,
 }
 
 /// A carrier that has been read.
@@ -154,10 +157,8 @@ pub fn salvage(
     if carrier.length() < block || carrier.length() > 2 * (2 * head + blocks) {
         return None;
     }
-    let bases = [
-        i64::try_from(head).ok()?,
-        i64::try_from(carrier.length()).ok()? - i64::try_from(head + blocks).ok()? - END as i64,
-    ];
+    let behind = i64::try_from(head + blocks + END as u64).ok()?;
+    let bases = [i64::try_from(head).ok()?, i64::try_from(carrier.length()).ok()? - behind];
     let mut buffer = vec![0; set.block()];
     for base in bases {
         for stripe in 0..stripes {
@@ -192,6 +193,38 @@ pub fn salvage(
 /// Where block number `n` stands, if that is within any file.
 fn place(base: i64, n: u32, block: u64) -> Option<u64> {
     u64::try_from(base.checked_add(i64::try_from(u64::from(n) * block).ok()?)?).ok()
+}
+
+/// Keeps one copy of each table and descriptor, however many volumes carry them, and no more than a set may have.
+#[derive(Debug, Default)]
+pub struct Shared {
+    plans: BTreeMap<Digest, Arc<SetPlan>>,
+    tables: BTreeMap<(Digest, u32), Table>,
+    blocks: u64,
+}
+
+impl Shared {
+    /// The same, of shared tables. What would be too much is let go.
+    pub fn share(&mut self, mut scanned: Scanned) -> Scanned {
+        let Verdict::Volume(holding) = &mut scanned.verdict else { return scanned };
+        let id = holding.plan.id;
+        let new: u64 = scanned
+            .tables
+            .iter()
+            .filter(|(volume, _)| !self.tables.contains_key(&(id, *volume)))
+            .map(|(_, table)| table.len() as u64)
+            .sum();
+        if self.blocks + new > MAX_BLOCKS || (self.plans.len() >= MAX_SETS && !self.plans.contains_key(&id)) {
+            return Scanned { verdict: Verdict::TooMuch, tables: Vec::new(), ..scanned };
+        }
+        self.blocks += new;
+        holding.plan = self.plans.entry(id).or_insert_with(|| holding.plan.clone()).clone();
+        for (volume, table) in &mut scanned.tables {
+            *table = self.tables.entry((id, *volume)).or_insert_with(|| table.clone()).clone();
+        }
+        holding.table = self.tables[&(id, holding.index)].clone();
+        scanned
+    }
 }
 
 impl Holding {

@@ -21,6 +21,8 @@ pub const MAX_STRIPE: u64 = 128 * 1024 * 1024;
 pub const MIN_BLOCK: u32 = 64;
 /// The largest block, in bytes.
 pub const MAX_BLOCK: u32 = 1024 * 1024;
+/// The most sets that are looked at in one place.
+pub const MAX_SETS: usize = 64;
 /// The longest descriptor, in bytes.
 pub const MAX_DESCRIPTOR: usize = 16 * 1024;
 /// The longest file name that a descriptor gives, in bytes.

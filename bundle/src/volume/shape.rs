@@ -34,6 +34,8 @@ pub struct Wishes {
 /// The fewest volumes in which the file passes the gate. The set's `sha256` is not known yet: it is that of nothing.
 pub fn shape(cargo: &Cargo, gate: &Gate, wishes: Wishes) -> Result<Set, VolumeError> {
     let refuse = |why: String| VolumeError::Shape { gate: gate.name.clone(), length: cargo.length, why };
+    // Name and length alone, before any count is tried: no count would cure them.
+    Set { length: cargo.length.min(1), ..sized(cargo, 1, 0) }.check().map_err(|error| refuse(error.to_string()))?;
     let least = cargo.length.div_ceil(gate.volume_bytes).max(u64::from(gate.least_volumes));
     let first = wishes.data.map_or(least, u64::from).max(1);
     for data in first..=u64::from(MAX_VOLUMES) {
@@ -121,7 +123,7 @@ mod tests {
             for length in [1, 4096, 1 << 20, 700 << 20, 10 << 30, 60 << 30] {
                 let set = shaped(length, gate);
                 let carried = u64::from(set.data) * length_of(&set);
-                assert!(length < 1 << 20 || carried < length + length / 40, "{gate} {length}: {carried}");
+                assert!(length <= 1 << 20 || carried < length + length / 40, "{gate} {length}: {carried}");
             }
         }
         let dvd = shaped(20 << 30, "dvd");
@@ -134,6 +136,11 @@ mod tests {
         let cargo = Cargo { name: "site.ferry".into(), length: 1 << 45, bundle: None };
         let gate = Gate::find("mail").unwrap();
         assert!(shape(&cargo, &gate, Wishes::default()).is_err());
+        let nothing = Cargo { length: 0, ..cargo.clone() };
+        assert!(shape(&nothing, &gate, Wishes::default()).is_err());
+        let unnamed = Cargo { name: "a\nb".into(), length: 100, ..cargo.clone() };
+        let error = shape(&unnamed, &gate, Wishes::default()).unwrap_err().to_string();
+        assert!(error.contains("name"), "{error}");
         let cargo = Cargo { length: 100 << 20, ..cargo };
         assert!(shape(&cargo, &gate, Wishes { data: Some(2), parity: None }).is_err());
         let set = shape(&cargo, &gate, Wishes { data: Some(20), parity: Some(4) }).unwrap();
