@@ -1,12 +1,10 @@
 //! A bundle whose index is believed: its members can be read, each checked against the index as it is read.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use super::error::OpenError;
-use crate::archive::{Layout, Region};
+use crate::archive::{Layout, Medium, Region};
 use crate::digest::{Digest, digest_reader};
 use crate::index::{Entry, Index, blob_name};
 use crate::lock::Lock;
@@ -16,7 +14,7 @@ use crate::trust::Assurance;
 #[derive(Debug)]
 pub struct TrustedBundle {
     path: PathBuf,
-    file: Arc<File>,
+    file: Medium,
     length: u64,
     index: Index,
     layout: Layout,
@@ -30,7 +28,7 @@ impl TrustedBundle {
     #[expect(clippy::too_many_arguments, reason = "called once, by the steps that produced each of these")]
     pub(super) fn new(
         path: PathBuf,
-        file: Arc<File>,
+        file: Medium,
         length: u64,
         index: Index,
         layout: Layout,
@@ -130,7 +128,7 @@ impl TrustedBundle {
         self.base
     }
 
-    pub(super) fn file(&self) -> &Arc<File> {
+    pub(super) fn file(&self) -> &Medium {
         &self.file
     }
 
