@@ -52,7 +52,7 @@ pub fn candidates(header: &GzipHeader) -> Vec<Recipe> {
     }
     let mut candidates = Vec::new();
     for (at, (encoder, level)) in likely.iter().enumerate() {
-        if likely[..at].contains(&(*encoder, *level)) {
+        if likely[..at].contains(&(*encoder, *level)) || !encoder.has_level(*level) {
             continue;
         }
         // How writes were cut shows in levels 2 to 9 of the classic encoder only.

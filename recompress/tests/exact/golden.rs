@@ -66,22 +66,9 @@ fn of_all_levels(encoder: EncoderId, inputs: &[(String, Vec<u8>)]) -> String {
 }
 
 #[test]
-fn every_level_of_the_others_is_frozen() {
+fn zlib_v1_and_gnu_gzip_v1_are_frozen() {
     let mut inputs = generated();
     inputs.push(("pieces".into(), [prose(1_500_000, 1), noise(200_000, 2), records(900_000, 3)].concat()));
-    let ids = &EncoderId::ALL[1..];
-    let found: Vec<_> = ids.iter().map(|id| (id.name(), of_all_levels(*id, &inputs))).collect();
-    let found: Vec<_> = found.iter().map(|(name, digest)| (*name, digest.as_str())).collect();
-    assert_eq!(
-        found,
-        [
-            ("klauspost-pgzip-v1", ""),
-            ("klauspost-gzip-v1", ""),
-            ("zlib-v1", ""),
-            ("gnu-gzip-v1", ""),
-            ("go-flate-1.27-v1", ""),
-            ("klauspost-pgzip-v2", ""),
-            ("klauspost-gzip-v2", "")
-        ]
-    );
+    let found = [EncoderId::ZlibV1, EncoderId::GnuGzipV1].map(|encoder| of_all_levels(encoder, &inputs));
+    assert_eq!(found, ["5bf6a285a32c3f61b638176eaf59ee5a", "58a00f2ff558c8be19da6ff32c0544db"]);
 }

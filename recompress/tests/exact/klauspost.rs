@@ -64,7 +64,7 @@ fn compare(oracle: &mut Oracle, kind: u8, encoder: EncoderId, inputs: &[(String,
     let mut differences: BTreeMap<i8, String> = BTreeMap::new();
     for (name, plain) in inputs {
         let cuts: Vec<usize> = (0..20).map(|_| numbers.below(100_000)).collect();
-        for &level in levels {
+        for &level in levels.iter().filter(|level| encoder.has_level(**level)) {
             if differences.contains_key(&level) {
                 continue;
             }
@@ -120,7 +120,7 @@ fn blobs_of_pgzip_and_klauspost_are_found_and_made_in_pieces() {
     for (oracle, gzip, pgzip) in ids {
         let Some(mut oracle) = oracle.filter(|oracle| oracle.others) else { continue };
         for (kind, encoder) in [(b'k', gzip), (b'p', pgzip)] {
-            for level in [1, 3, 5, 6, 7, 9] {
+            for level in [1, 3, 5, 6, 7, 9].into_iter().filter(|level| encoder.has_level(*level)) {
                 let blob = oracle.made(kind, level, &plain, &[]);
                 let found = find_recipe(|| Ok(&blob[..])).expect("memory").expect("a recipe");
                 // Go 1.27 writes the same, but for level 9.
@@ -142,8 +142,8 @@ fn blobs_of_pgzip_and_klauspost_are_found_and_made_in_pieces() {
 fn pieces_that_end_with_the_input_leave_an_empty_one() {
     for length in [0, 1, 1 << 20, (1 << 20) + 1, 2 << 20] {
         let plain = prose(length, 2);
-        for level in [-2, 0, 4, 5, 8] {
-            let encoder = EncoderId::KlauspostPgzipV1;
+        let encoder = EncoderId::KlauspostPgzipV1;
+        for level in [-2, 0, 4, 5, 8].into_iter().filter(|level| encoder.has_level(*level)) {
             let header = GzipHeader::of_pgzip();
             let recipe = Recipe { encoder, level, writes: Writes::Aligned, header, borders: vec![] };
             let mut ours = Vec::new();
@@ -157,7 +157,7 @@ fn pieces_that_end_with_the_input_leave_an_empty_one() {
 fn blobs_of_go_1_27_are_found() {
     let Some(mut oracle) = Oracle::start_127() else { return };
     let plain = [prose(500_000, 4), records(500_000, 4)].concat();
-    for level in [1, 2, 3, 4, 5, 6, 7, 8, 9] {
+    for level in (1..=9).filter(|level| EncoderId::GoFlate127V1.has_level(*level)) {
         let blob = oracle.gzip(level, &plain, &[]);
         let found = find_recipe(|| Ok(&blob[..])).expect("memory").expect("a recipe");
         assert_eq!((found.encoder, found.level), (EncoderId::GoFlate127V1, level));
