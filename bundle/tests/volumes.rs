@@ -7,12 +7,16 @@ use std::sync::Arc;
 
 use ferry_bundle_format::Digest;
 use ferry_bundle_format::fake::{Fake, noise};
+use ferry_bundle_format::open::{OpenError, Silent, UnverifiedBundle};
+use ferry_bundle_format::sign::SecretKey;
+use ferry_bundle_format::trust::TrustPolicy;
 use ferry_bundle_format::volume::carrier::MemoryCarrier;
 use ferry_bundle_format::volume::code;
 use ferry_bundle_format::volume::error::VolumeError;
-use ferry_bundle_format::volume::gather::{Assembly, Gathering, Holder};
+use ferry_bundle_format::volume::gather::{Assembly, Gathering, Holder, Stranger};
 use ferry_bundle_format::volume::head::{Head, HeadError, Run};
 use ferry_bundle_format::volume::join::{JoinError, Joiner, join};
+use ferry_bundle_format::volume::look::Looker;
 use ferry_bundle_format::volume::need::Need;
 use ferry_bundle_format::volume::receive::{Order, Receiver, Round};
 use ferry_bundle_format::volume::scan::{Scanned, Verdict, scan};
@@ -523,4 +527,49 @@ fn codes_survive_a_telephone_and_no_typing_error_passes() {
     for text in ["", "0", "U", "hello world", "1111-1111-1111", &"Z".repeat(40_000)] {
         assert!(code::decode(text).is_err(), "{text:.20}");
     }
+}
+
+#[test]
+fn a_folder_of_volumes_opens_as_the_bundle_and_verifies() {
+    let key = SecretKey::from_seed([7; 32]);
+    let bundle = Fake::new(6, 200_000).bytes(std::slice::from_ref(&key)).expect("a bundle");
+    let (_, volumes) = split_bytes(set(bundle.len(), 6, 2, 4096), &bundle).expect("a split");
+    let place = scratch();
+    for (n, bytes) in volumes.iter().enumerate() {
+        let mut bytes = bytes.clone();
+        match n {
+            0 => continue,
+            // A bad spot in a volume that is there: one more block to repair.
+            3 => {
+                let middle = bytes.len() / 2;
+                bytes[middle] ^= 1;
+            }
+            _ => {}
+        }
+        std::fs::write(place.path().join(format!("{n}")), bytes).unwrap();
+    }
+    let policy = TrustPolicy::any_of(vec![key.public()]);
+    let open = || UnverifiedBundle::open(place.path())?.trust(&policy, &Silent)?.verify(2, &Silent);
+    let verified = open().expect("it verifies without being joined");
+    assert_eq!(verified.length(), bundle.len() as u64);
+    // Two more are lost: the bundle can't be read any more, and says so.
+    std::fs::remove_file(place.path().join("1")).unwrap();
+    std::fs::remove_file(place.path().join("2")).unwrap();
+    assert!(open().is_err());
+    let empty = scratch();
+    assert!(matches!(UnverifiedBundle::open(empty.path()), Err(OpenError::Volumes(VolumeError::Nothing { .. }))));
+}
+
+#[test]
+fn many_sets_in_one_folder_cost_bounded_memory() {
+    let place = scratch();
+    for n in 0..70u64 {
+        let file = noise(100 + n, 500);
+        let (_, volumes) = split_bytes(set(file.len(), 2, 0, 64), &file).expect("a split");
+        std::fs::write(place.path().join(format!("{n:03}")), &volumes[0]).unwrap();
+    }
+    let (gathering, files) =
+        Looker::default().look(&[place.path().to_owned()], None, 2, &|_| ()).expect("it can be read");
+    assert_eq!((files, gathering.sets().len()), (70, 64));
+    assert_eq!(gathering.strangers.iter().filter(|(_, why)| *why == Stranger::TooMuch).count(), 6);
 }
