@@ -4,15 +4,20 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use ferry_bundle_format::Digest;
 use ferry_bundle_format::fake::{Fake, noise};
-use ferry_bundle_format::volume::carrier::MemoryCarrier;
+use ferry_bundle_format::open::{OpenError, Silent, UnverifiedBundle};
+use ferry_bundle_format::sign::SecretKey;
+use ferry_bundle_format::trust::TrustPolicy;
+use ferry_bundle_format::volume::carrier::{Carrier, MemoryCarrier};
 use ferry_bundle_format::volume::code;
 use ferry_bundle_format::volume::error::VolumeError;
-use ferry_bundle_format::volume::gather::{Assembly, Gathering, Holder};
+use ferry_bundle_format::volume::gather::{Assembly, Gathering, Holder, Stranger};
 use ferry_bundle_format::volume::head::{Head, HeadError, Run};
 use ferry_bundle_format::volume::join::{JoinError, Joiner, join};
+use ferry_bundle_format::volume::look::Looker;
 use ferry_bundle_format::volume::need::Need;
 use ferry_bundle_format::volume::receive::{Order, Receiver, Round};
 use ferry_bundle_format::volume::scan::{Scanned, Verdict, scan};
@@ -169,39 +174,75 @@ fn one_block_in_a_hundred_bad_over_all_volumes_is_repaired() {
 
 #[test]
 fn every_bit_of_a_bundle_is_missed_located_and_repaired() {
-    let bundle = Fake::new(5, 18_000).bytes(&[]).expect("a bundle");
-    assert!(bundle.len() >= 64 * 1024, "{}", bundle.len());
+    // The smallest of its kind that has 64 KiB.
+    let made = (4..).map(|n| Fake::new(5, n * 1000).bytes(&[]).expect("a bundle"));
+    let bundle = made.into_iter().find(|bytes| bytes.len() >= 64 * 1024).expect("they grow");
     let (data, block) = (16u32, 512u32);
     let (tables, volumes) = split_bytes(set(bundle.len(), data, 2, block), &bundle).expect("a split");
-    let gathering = gather(volumes.iter().map(|bytes| read("volume", bytes)));
-    let whole = only(&gathering).clone();
+    let carriers: Vec<Arc<Flipped>> = volumes.into_iter().map(|bytes| Arc::new(Flipped::new(bytes))).collect();
+    let gathering = gather(carriers.iter().map(|carrier| scan(carrier.clone(), &|_| ())));
+    let mut joiner = Joiner::new(only(&gathering).clone());
     let head = tables.whole_head(0).encode().len();
-    let stripe_bytes = (data * block) as usize;
+    let (stripe_bytes, block) = ((data * block) as usize, block as usize);
+    let mut out = vec![0; stripe_bytes];
     let mut flips = 0;
-    for (volume, bytes) in volumes.iter().enumerate().take(data as usize) {
-        let mut flipped = bytes.clone();
-        for stripe in 0..whole.plan.set.stripes() as usize {
+    for (volume, carrier) in carriers.iter().enumerate().take(data as usize) {
+        for stripe in 0..tables.plan.set.stripes() {
             // What fills the last stripe up is no part of the bundle, and is checked like all else.
-            let from = stripe * stripe_bytes;
+            let from = stripe as usize * stripe_bytes;
             let expected = &bundle[from..bundle.len().min(from + stripe_bytes)];
-            for bit in 0..block as usize * 8 {
-                let at = head + stripe * block as usize + bit / 8;
-                flipped[at] ^= 1 << (bit % 8);
-                let holder = holder_of(read("flipped", &flipped));
-                let found: Vec<u32> = holder.holding.bad().collect();
-                assert_eq!(found, [u32::try_from(stripe).unwrap()], "volume {volume}, bit {bit}");
+            for bit in 0..block * 8 {
+                carrier.flip((head + stripe as usize * block) * 8 + bit);
+                let holder = holder_of(scan(carrier.clone(), &|_| ()));
                 assert_eq!(holder.holding.index as usize, volume);
-                let mut assembly = whole.clone();
-                assembly.holders[volume] = vec![holder];
-                let mut out = vec![0; stripe_bytes];
-                Joiner::new(assembly).stripe(u32::try_from(stripe).unwrap(), &mut out).expect("it can be repaired");
+                let found: Vec<u32> = holder.holding.bad().collect();
+                assert_eq!(found, [stripe], "volume {volume}, bit {bit}");
+                // The joiner believed the block good: it finds out as it reads.
+                joiner.stripe(stripe, &mut out).expect("it can be repaired");
                 assert!(out.starts_with(expected), "volume {volume}, stripe {stripe}, bit {bit}");
-                flipped[at] ^= 1 << (bit % 8);
                 flips += 1;
             }
         }
+        carrier.flip(usize::MAX);
     }
-    assert!(flips >= 524_288, "{flips} bits");
+    assert!(flips >= 524_288 && joiner.repaired == flips, "{flips} bits, {} repaired", joiner.repaired);
+}
+
+/// A volume of which one bit at a time is read wrong.
+#[derive(Debug)]
+struct Flipped {
+    bytes: Vec<u8>,
+    bit: AtomicUsize,
+}
+
+impl Flipped {
+    fn new(bytes: Vec<u8>) -> Self {
+        Self { bytes, bit: AtomicUsize::new(usize::MAX) }
+    }
+
+    fn flip(&self, bit: usize) {
+        self.bit.store(bit, Ordering::Relaxed);
+    }
+}
+
+impl Carrier for Flipped {
+    fn name(&self) -> String {
+        "flipped".into()
+    }
+
+    fn length(&self) -> u64 {
+        self.bytes.len() as u64
+    }
+
+    fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> std::io::Result<()> {
+        let from = usize::try_from(offset).unwrap();
+        buffer.copy_from_slice(self.bytes.get(from..from + buffer.len()).ok_or(std::io::ErrorKind::UnexpectedEof)?);
+        let bit = self.bit.load(Ordering::Relaxed);
+        if let Some(byte) = (bit / 8).checked_sub(from).and_then(|at| buffer.get_mut(at)) {
+            *byte ^= 1 << (bit % 8);
+        }
+        Ok(())
+    }
 }
 
 #[test]
@@ -523,4 +564,49 @@ fn codes_survive_a_telephone_and_no_typing_error_passes() {
     for text in ["", "0", "U", "hello world", "1111-1111-1111", &"Z".repeat(40_000)] {
         assert!(code::decode(text).is_err(), "{text:.20}");
     }
+}
+
+#[test]
+fn a_folder_of_volumes_opens_as_the_bundle_and_verifies() {
+    let key = SecretKey::from_seed([7; 32]);
+    let bundle = Fake::new(6, 200_000).bytes(std::slice::from_ref(&key)).expect("a bundle");
+    let (_, volumes) = split_bytes(set(bundle.len(), 6, 2, 4096), &bundle).expect("a split");
+    let place = scratch();
+    for (n, bytes) in volumes.iter().enumerate() {
+        let mut bytes = bytes.clone();
+        match n {
+            0 => continue,
+            // A bad spot in a volume that is there: one more block to repair.
+            3 => {
+                let middle = bytes.len() / 2;
+                bytes[middle] ^= 1;
+            }
+            _ => {}
+        }
+        std::fs::write(place.path().join(format!("{n}")), bytes).unwrap();
+    }
+    let policy = TrustPolicy::any_of(vec![key.public()]);
+    let open = || UnverifiedBundle::open(place.path())?.trust(&policy, &Silent)?.verify(2, &Silent);
+    let verified = open().expect("it verifies without being joined");
+    assert_eq!(verified.length(), bundle.len() as u64);
+    // Two more are lost: the bundle can't be read any more, and says so.
+    std::fs::remove_file(place.path().join("1")).unwrap();
+    std::fs::remove_file(place.path().join("2")).unwrap();
+    assert!(open().is_err());
+    let empty = scratch();
+    assert!(matches!(UnverifiedBundle::open(empty.path()), Err(OpenError::Volumes(VolumeError::Nothing { .. }))));
+}
+
+#[test]
+fn many_sets_in_one_folder_cost_bounded_memory() {
+    let place = scratch();
+    for n in 0..70u64 {
+        let file = noise(100 + n, 500);
+        let (_, volumes) = split_bytes(set(file.len(), 2, 0, 64), &file).expect("a split");
+        std::fs::write(place.path().join(format!("{n:03}")), &volumes[0]).unwrap();
+    }
+    let (gathering, files) =
+        Looker::default().look(&[place.path().to_owned()], None, 2, &|_| ()).expect("it can be read");
+    assert_eq!((files, gathering.sets().len()), (70, 64));
+    assert_eq!(gathering.strangers.iter().filter(|(_, why)| *why == Stranger::TooMuch).count(), 6);
 }

@@ -65,7 +65,8 @@ pub struct UnverifiedBundle {
 }
 
 impl UnverifiedBundle {
-    /// Opens the file, or the folder of volumes that stands for one. A file stays open: what is checked is what is used, whatever happens to the name.
+    /// Opens the file, or the folder of volumes that stands for one. A file stays open: what is checked is what is used,
+    /// whatever happens to the name.
     pub fn open(path: &Path) -> Result<Self, OpenError> {
         let fail = |source| OpenError::Read { path: path.to_owned(), source };
         let file = File::open(path).map_err(fail)?;
