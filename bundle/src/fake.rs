@@ -139,7 +139,7 @@ impl Fake {
         let missing = || std::io::Error::from(std::io::ErrorKind::NotFound);
         write(
             &self.bundle(keys),
-            |digest| self.blobs.get(digest).map(Vec::as_slice).ok_or_else(missing),
+            |entry| self.blobs.get(&entry.digest).map(Vec::as_slice).ok_or_else(missing),
             &mut out,
             |_| {},
         )?;

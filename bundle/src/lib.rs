@@ -5,6 +5,7 @@
 
 pub mod archive;
 pub mod assemble;
+pub mod compact;
 pub mod design;
 pub mod digest;
 pub mod documents;

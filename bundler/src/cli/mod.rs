@@ -16,7 +16,7 @@ use crate::ui::{self, Display};
 
 pub use network::NetworkArgs;
 pub use signing::SigningArgs;
-pub(crate) use signing::seal;
+pub(crate) use signing::{resign, seal};
 pub use trust::TrustArgs;
 
 const EXIT_CODES: &str = "\

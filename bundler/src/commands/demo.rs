@@ -68,6 +68,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         },
         frozen: false,
         store: None,
+        storage: super::storage::StorageArgs::default(),
         signing: SigningArgs {
             keys: vec![folder.join("release.key")],
             age_identity: Some(identity_file),

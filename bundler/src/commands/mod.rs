@@ -13,4 +13,5 @@ pub mod push;
 pub mod schema;
 pub mod serve;
 pub mod show;
+pub mod storage;
 pub mod verify;

@@ -7,10 +7,11 @@ use ferry_bundle_format::documents::human_size;
 
 use super::fetch::StoreArgs;
 use super::lock::read;
+use super::storage::{StorageArgs, packed};
 use crate::cli::{Context, SigningArgs, seal};
 use crate::event::Event;
 use crate::failure::Failure;
-use crate::pack;
+use crate::pack::{self, Against, Stock};
 
 /// Flags of `pack`.
 #[derive(Debug, clap::Args)]
@@ -30,6 +31,9 @@ pub struct Args {
     /// Where the store is.
     #[command(flatten)]
     pub store: StoreArgs,
+    /// How blobs are stored.
+    #[command(flatten)]
+    pub storage: StorageArgs,
     /// Who signs.
     #[command(flatten)]
     pub signing: SigningArgs,
@@ -39,7 +43,15 @@ pub struct Args {
 pub fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let lock = read(&args.lock)?;
     let keys = args.signing.open()?;
-    let bundle = seal(UnsignedBundle::of(&lock)?, &keys, context);
+    let full = seal(UnsignedBundle::of(&lock)?, &keys, context);
+    let store = args.store.open()?;
+    let _held;
+    let (bundle, stock) = if args.storage.is_compact() {
+        _held = store.lock()?;
+        packed(&lock, &full, &keys, &store, &Against::default(), context)?
+    } else {
+        (full, Stock::verbatim(&store))
+    };
     if pack::is_there(&bundle, &args.output)? {
         context
             .reporter
@@ -47,7 +59,7 @@ pub fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         finish(context, &args.output, &bundle);
         return Ok(());
     }
-    pack::pack(&bundle, &args.store.open()?, &args.output, args.force, context.reporter.as_ref())?;
+    pack::pack(&bundle, &stock, &args.output, args.force, context.reporter.as_ref())?;
     finish(context, &args.output, &bundle);
     Ok(())
 }

@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use ferry_bundle_format::Digest;
+use ferry_bundle_format::compact::{CacheError, MakeError};
 use ferry_bundle_format::documents::human_size;
 use ferry_bundle_format::write::WriteError;
 
@@ -58,6 +59,9 @@ pub enum PackError {
         /// Why.
         source: io::Error,
     },
+    /// Making blobs compact failed.
+    #[error("can't make the blobs compact")]
+    Compact(#[source] CacheError),
     /// Writing failed.
     #[error(transparent)]
     Write(#[from] WriteError),
@@ -75,7 +79,10 @@ impl PackError {
                 .hint("run `ferry-bundle fetch` with the same lock and --store first"),
             Self::Space { .. } => Failure::of(ExitCode::Machine, &self)
                 .hint("free some space or write to another disk; nothing has been written"),
-            Self::Busy { .. } | Self::Io { .. } => Failure::of(ExitCode::Machine, &self),
+            Self::Compact(CacheError::Make(MakeError::Read { .. } | MakeError::Find { .. })) => {
+                Failure::of(ExitCode::Machine, &self).hint("run `ferry-bundle fetch` first, with the same --store")
+            }
+            Self::Compact(_) | Self::Busy { .. } | Self::Io { .. } => Failure::of(ExitCode::Machine, &self),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use bytes::Bytes;
-use ferry_bundle_format::archive::Region;
+use ferry_bundle_format::compact::{BlobCursor, StoredBlob};
 use ferry_bundle_format::oci::MAX_DOCUMENT;
 use ferry_bundle_format::open::TrustedBundle;
 use ferry_bundle_format::{Digest, Reference};
@@ -54,27 +54,28 @@ struct Counts {
 }
 
 /// A blob of the archive, as a source that can be read again from any place.
-struct InBundle(Region);
+struct InBundle(StoredBlob);
 
 impl BlobSource for InBundle {
     fn open(&self, offset: u64) -> OpenBlob<'_> {
-        let region = self.0.clone();
-        Box::pin(async move { Ok(Box::new(crate::push::run::reader(region, offset)) as _) })
+        let blob = self.0.clone();
+        Box::pin(async move { Ok(Box::new(reader(blob, offset)) as _) })
     }
 }
 
-/// An async reader over a region, in chunks read on blocking threads.
-fn reader(region: Region, offset: u64) -> impl tokio::io::AsyncRead + Send + Unpin {
+/// An async reader over a blob, in chunks read on blocking threads.
+fn reader(blob: StoredBlob, offset: u64) -> impl tokio::io::AsyncRead + Send + Unpin {
     const CHUNK: usize = 512 * 1024;
+    let (size, cursor) = (blob.size(), Arc::new(BlobCursor::new(blob)));
     let chunks = futures_util::stream::try_unfold(offset, move |at| {
-        let region = region.clone();
+        let cursor = cursor.clone();
         async move {
-            if at >= region.length() {
+            if at >= size {
                 return Ok(None);
             }
             let read = tokio::task::spawn_blocking(move || {
                 let mut buffer = vec![0; CHUNK];
-                region.read_at(at, &mut buffer).map(|n| {
+                cursor.read_at(at, &mut buffer).map(|n| {
                     buffer.truncate(n);
                     Bytes::from(buffer)
                 })
