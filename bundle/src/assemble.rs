@@ -95,8 +95,7 @@ impl UnsignedBundle {
             .iter()
             .map(|(name, bytes)| entry((*name).to_owned(), Extent::of(bytes), Storage::Verbatim))
             .collect();
-        let mut inline: BTreeMap<_, _> =
-            documents.into_iter().map(|(name, bytes)| (name.to_owned(), bytes)).collect();
+        let mut inline: BTreeMap<_, _> = documents.into_iter().map(|(name, bytes)| (name.to_owned(), bytes)).collect();
         for (digest, blob) in &contents.blobs {
             if packing.is_some_and(|packing| packing.left_out.contains(digest)) {
                 continue;

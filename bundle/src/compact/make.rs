@@ -1,4 +1,4 @@
-//! Making a blob compact, on the side that has time: find the recipe, write the frames, and rebuild the whole blob with
+//! Making a blob compact, on the side that has time: find the recipe (a blob that is no gzip needs none), write the frames, and rebuild the whole blob with
 //! the code that will do it on site. Whatever does not come out alike, or gains too little, stays as it is.
 
 use std::fs::File;
@@ -9,7 +9,6 @@ use ferry_recompress::{FindError, find_recipe};
 
 use super::blob::StoredBlob;
 use super::frames::{SEGMENT, write_frame};
-use super::plain::inflate;
 use super::rebuild::{RebuildError, Rebuilder};
 use super::rebuilt::{Leans, Rebuilt, Segment};
 use crate::archive::Region;
@@ -99,7 +98,9 @@ pub fn make(
     let read = |source| MakeError::Read { digest, source };
     let write = |source| MakeError::Write { digest, source };
     let found = find_recipe(|| source.reader()).map_err(|source| MakeError::Find { digest, source })?;
-    let Some(recipe) = found else { return Ok(None) };
+    if found.is_none() && !may_shrink(source, limits).map_err(read)? {
+        return Ok(None);
+    }
     let plain = plain_extent(source).map_err(read)?;
     let leans_on = match older {
         // One step back and no further: an older blob is rebuilt from nothing else.
@@ -108,16 +109,14 @@ pub fn make(
     };
     out.set_len(0).map_err(write)?;
     let mut writer = BufWriter::with_capacity(1 << 20, Appending { file: out, at: 0 });
-    let mut reader = inflate(source.reader().map_err(read)?);
+    let mut reader = source.reader().and_then(super::plain::plain).map_err(read)?;
     let mut segments = Vec::new();
     let mut at = 0;
     while at < plain.size {
         let length = SEGMENT.min(plain.size - at);
         let stretch = leans_on.as_ref().map(|(_, older)| beside(at, older.size));
         let older = match (&leans_on, stretch) {
-            (Some((older, _)), Some((from, length))) => {
-                Some(older.source.plain_stretch(from, length).map_err(read)?)
-            }
+            (Some((older, _)), Some((from, length))) => Some(older.source.plain_stretch(from, length).map_err(read)?),
             _ => None,
         };
         let stored = write_frame(&mut reader, length, older.as_deref(), &mut writer).map_err(write)?;
@@ -135,7 +134,7 @@ pub fn make(
     let how = Rebuilt {
         blob,
         plain,
-        recipe: Rebuilt::recipe_text(&recipe),
+        recipe: Rebuilt::recipe_text(found.as_ref()),
         segments,
         leans_on: leans_on.as_ref().map(|(_, leans)| *leans),
     };
@@ -168,8 +167,22 @@ fn beside(at: u64, older: u64) -> (u64, u64) {
     (at.min(older - length), length)
 }
 
+/// How much of a blob without a recipe is tried: enough to tell text and programs from what is compressed already.
+const TRIED: u64 = 1 << 20;
+
+/// Whether a blob that is not gzip may gain something as it is.
+fn may_shrink(source: &StoredBlob, limits: Limits) -> io::Result<bool> {
+    let mut plain = super::plain::plain(source.reader()?)?;
+    let length = TRIED.min(source.size());
+    if plain.is_gzip() || length == 0 {
+        return Ok(false);
+    }
+    let stored = write_frame(&mut plain, length, None, io::sink())?;
+    Ok(Limits { bytes: 0, ..limits }.gained(length, stored))
+}
+
 fn plain_extent(source: &StoredBlob) -> io::Result<Extent> {
-    let (digest, size) = digest_reader(inflate(source.reader()?))?;
+    let (digest, size) = digest_reader(super::plain::plain(source.reader()?)?)?;
     if size == 0 { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(Extent { digest, size }) }
 }
 
@@ -189,4 +202,3 @@ impl io::Write for Appending<'_> {
         Ok(())
     }
 }
-

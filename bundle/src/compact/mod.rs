@@ -17,10 +17,12 @@ mod pipe;
 mod plain;
 mod rebuild;
 mod rebuilt;
+mod sample;
 
 pub use blob::{BlobCursor, StoredBlob};
 pub use cache::{Cache, CacheError, Kept};
 pub use frames::{LEVEL, SEGMENT, decompress_small, squeeze_small};
-pub use make::{Limits, MakeError, Made, Older, make};
+pub use make::{Limits, Made, MakeError, Older, make};
 pub use rebuild::{RebuildError, Rebuilder};
 pub use rebuilt::{Leans, Rebuilt, Segment};
+pub use sample::{gzip_as_go, plain_layer, prose};

@@ -77,7 +77,7 @@ impl From<RebuildError> for io::Error {
 pub struct Rebuilder {
     stored: Region,
     how: Rebuilt,
-    recipe: Recipe,
+    recipe: Option<Recipe>,
     older: Option<StoredBlob>,
     in_parallel: bool,
 }
@@ -93,7 +93,8 @@ impl Rebuilder {
             return Err(RebuildError::Older(leans.blob.digest));
         }
         let mut at = 0;
-        let ends = recipe.borders.iter().map(ferry_recompress::Border::plain_end).chain([how.plain.size]);
+        let borders = recipe.iter().flat_map(|recipe| &recipe.borders);
+        let ends = borders.map(ferry_recompress::Border::plain_end).chain([how.plain.size]);
         let in_parallel = ends.into_iter().all(|end| {
             let near = end >= at && end - at <= MAX_BETWEEN_BORDERS;
             at = end;
@@ -121,10 +122,10 @@ impl Rebuilder {
             let (giver, taker) = pipe();
             let unpacking = scope.spawn(move || self.unpack(giver));
             let workers = std::thread::available_parallelism().map_or(1, |n| n.get().min(MAX_WORKERS));
-            let encoded = if self.in_parallel {
-                encode_parallel(&self.recipe, taker, &mut sealed, workers)
-            } else {
-                encode(&self.recipe, taker, &mut sealed)
+            let encoded = match &self.recipe {
+                Some(recipe) if self.in_parallel => encode_parallel(recipe, taker, &mut sealed, workers).map(drop),
+                Some(recipe) => encode(recipe, taker, &mut sealed).map(drop),
+                None => copy(taker, &mut sealed),
             };
             (encoded, unpacking.join())
         });
@@ -215,6 +216,12 @@ impl Rebuilder {
             Ok(()) => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the older layer is shorter than it was")),
         }
     }
+}
+
+/// Where the plain bytes are the blob.
+fn copy(mut plain: impl Read, out: &mut impl Write) -> Result<(), EncodeError> {
+    let copied = io::copy(&mut plain, out);
+    copied.map(drop).map_err(|source| EncodeError::Read { at: 0, source })
 }
 
 /// Hashes what passes, stops at the size, and holds the newest piece back.

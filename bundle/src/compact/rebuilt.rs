@@ -24,7 +24,9 @@ pub struct Rebuilt {
     pub blob: Extent,
     /// Its plain bytes.
     pub plain: Extent,
-    /// The recipe's bytes in base64.
+    /// The recipe's bytes in base64; empty: the plain bytes are the blob, a program or another file that nobody had
+    /// compressed.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub recipe: String,
     /// The stored frames, one behind the other, in the order of the plain bytes.
     pub segments: Vec<Segment>,
@@ -68,18 +70,32 @@ impl Segment {
 }
 
 impl Rebuilt {
-    /// The recipe.
-    pub fn recipe(&self) -> Result<Recipe, String> {
+    /// The recipe; `None` where the plain bytes are the blob.
+    pub fn recipe(&self) -> Result<Option<Recipe>, String> {
+        if self.recipe.is_empty() {
+            let same = self.plain == self.blob;
+            return if same { Ok(None) } else { Err("it has no recipe, and its plain bytes are not the blob".into()) };
+        }
         if self.recipe.len() > MAX_RECIPE {
             return Err(format!("its recipe has {} bytes, more than the limit of {MAX_RECIPE}", self.recipe.len()));
         }
         let bytes = BASE64.decode(&self.recipe).map_err(|_| "its recipe is not base64".to_owned())?;
-        Recipe::from_bytes(&bytes).map_err(|error| error.to_string())
+        Recipe::from_bytes(&bytes).map(Some).map_err(|error| error.to_string())
+    }
+
+    /// Who makes the blob of the plain bytes, for people.
+    #[must_use]
+    pub fn maker(&self) -> String {
+        match self.recipe() {
+            Ok(Some(recipe)) => format!("{} {}", recipe.encoder.name(), recipe.level),
+            Ok(None) => "as it is".into(),
+            Err(why) => why,
+        }
     }
 
     /// Takes a recipe's bytes.
-    pub(super) fn recipe_text(recipe: &Recipe) -> String {
-        BASE64.encode(recipe.to_bytes())
+    pub(super) fn recipe_text(recipe: Option<&Recipe>) -> String {
+        recipe.map(|recipe| BASE64.encode(recipe.to_bytes())).unwrap_or_default()
     }
 
     /// Whether sizes and segments fit each other and the member of `stored` bytes; what does not is said.

@@ -269,7 +269,9 @@ impl OpenError {
                 Self::Envelope { .. } | Self::EnvelopeHeader { .. } => {
                     "is this a ferry bundle? if so, it was changed on the way: carry it again"
                 }
-                Self::Base { .. } => "give what it needs with --base: the bundle of that serial, or a store that has it",
+                Self::Base { .. } => {
+                    "give what it needs with --base: the bundle of that serial, or a store that has it"
+                }
                 Self::Index(IndexError::Newer(_)) => "use the ferry that made the bundle, or a newer one",
                 _ => return None,
             }

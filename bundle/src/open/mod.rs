@@ -11,11 +11,13 @@ mod base;
 mod content;
 mod envelope;
 mod error;
+mod expand;
 mod images;
 mod trusted;
 
 pub use base::Base;
 pub use error::{Damage, OpenError};
+pub use expand::{ExpandError, expand};
 pub use trusted::TrustedBundle;
 
 use std::fs::File;

@@ -157,6 +157,14 @@ impl TrustedBundle {
         }
     }
 
+    /// A blob that is carried and leans on `older`, which is not in a base.
+    pub fn blob_leaning(&self, digest: &Digest, older: StoredBlob) -> Result<StoredBlob, OpenError> {
+        let entry = self.blob_entry(digest).ok_or_else(|| OpenError::Missing(blob_name(digest)))?;
+        let Some(how) = entry.rebuilt() else { return self.blob(digest) };
+        let rebuilder = Rebuilder::new(self.region(entry), how.clone(), Some(older));
+        Ok(rebuilder.map_err(|source| OpenError::Rebuild { name: blob_name(digest), source })?.into())
+    }
+
     /// A whole member in memory, checked against the index. For documents of at most `limit` bytes.
     pub fn document(&self, name: &str, limit: u64) -> Result<Vec<u8>, OpenError> {
         let entry = self.entry(name).ok_or_else(|| OpenError::Missing(name.to_owned()))?;

@@ -11,7 +11,7 @@ use ferry_bundle_format::lock::derived::OCI_LAYOUT;
 use ferry_bundle_format::open::TrustedBundle;
 use ferry_bundle_format::store::{Store, write_atomically};
 
-use crate::cli::{Context, TrustArgs};
+use crate::cli::{BaseArgs, Context, TrustArgs};
 use crate::event::Event;
 use crate::failure::{self, ExitCode, Failure};
 
@@ -26,6 +26,9 @@ pub struct Args {
     /// The folder to write; made if it is not there.
     #[arg(long, value_name = "FOLDER")]
     pub oci: PathBuf,
+    /// What an upgrade package is applied to.
+    #[command(flatten)]
+    pub base: BaseArgs,
     /// Whom to trust.
     #[command(flatten)]
     pub trust: TrustArgs,
@@ -33,7 +36,7 @@ pub struct Args {
 
 /// Exports.
 pub fn run(args: &Args, context: &Context) -> Result<(), Failure> {
-    let bundle = args.trust.open(&args.bundle, context)?;
+    let bundle = args.base.attach(args.trust.open(&args.bundle, context)?, &args.trust)?;
     let foreign = args.oci.join("index.json").exists()
         && bundle.document("index.json", u64::MAX)? != fs::read(args.oci.join("index.json")).unwrap_or_default();
     if foreign {

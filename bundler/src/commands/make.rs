@@ -14,7 +14,7 @@ use crate::cli::{Context, NetworkArgs, SigningArgs, seal};
 use crate::event::Event;
 use crate::failure::{ExitCode, Failure};
 use crate::fetch::{Fetcher, StoreTarget};
-use crate::pack::{self, Against, Direct, Stock};
+use crate::pack::{self, Direct, Stock};
 
 /// Flags of `make`.
 #[derive(Debug, clap::Args)]
@@ -56,7 +56,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let path = args.resolving.lock_path(&args.manifest);
     let lock = locked(args, &path, context).await?;
     let bundle = seal(UnsignedBundle::of(&lock)?, &keys, context);
-    let compact = args.storage.is_compact();
+    let compact = args.storage.is_packed();
     if !compact && is_there(&bundle, args, context)? {
         return Ok(());
     }
@@ -70,7 +70,9 @@ pub async fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         let store = super::fetch::StoreArgs { store: args.store.clone() }.open()?;
         let _held = store.lock()?;
         fetcher.fetch(bundle.contents(), Arc::new(StoreTarget(store.clone()))).await?;
-        let (bundle, stock) = packed(&lock, &bundle, &keys, &store, &Against::default(), context)?;
+        args.storage.bring_older(&lock, &store, &fetcher).await?;
+        let against = args.storage.against(&lock, &store, context)?;
+        let (bundle, stock) = packed(&lock, &bundle, &keys, &store, &against, context)?;
         if !is_there(&bundle, args, context)? {
             pack::pack(&bundle, &stock, &args.output, args.force, context.reporter.as_ref())?;
             finish(context, &args.output, &bundle);

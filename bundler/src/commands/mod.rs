@@ -1,5 +1,6 @@
 //! The verbs: each a file with its `Args` and a `run` that reads as what it does.
 
+pub mod apply;
 pub mod completions;
 pub mod demo;
 pub mod diff;

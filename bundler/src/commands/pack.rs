@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use ferry_bundle_format::assemble::{SignedBundle, UnsignedBundle};
 use ferry_bundle_format::documents::human_size;
+use ferry_bundle_format::index::Index;
 
 use super::fetch::StoreArgs;
 use super::lock::read;
@@ -11,7 +12,7 @@ use super::storage::{StorageArgs, packed};
 use crate::cli::{Context, SigningArgs, seal};
 use crate::event::Event;
 use crate::failure::Failure;
-use crate::pack::{self, Against, Stock};
+use crate::pack::{self, Stock};
 
 /// Flags of `pack`.
 #[derive(Debug, clap::Args)]
@@ -46,9 +47,10 @@ pub fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let full = seal(UnsignedBundle::of(&lock)?, &keys, context);
     let store = args.store.open()?;
     let _held;
-    let (bundle, stock) = if args.storage.is_compact() {
+    let (bundle, stock) = if args.storage.is_packed() {
         _held = store.lock()?;
-        packed(&lock, &full, &keys, &store, &Against::default(), context)?
+        let against = args.storage.against(&lock, &store, context)?;
+        packed(&lock, &full, &keys, &store, &against, context)?
     } else {
         (full, Stock::verbatim(&store))
     };
@@ -65,7 +67,11 @@ pub fn run(args: &Args, context: &Context) -> Result<(), Failure> {
 }
 
 pub(super) fn finish(context: &Context, path: &Path, bundle: &SignedBundle) {
-    let index = bundle.index();
+    written(context, path, bundle.index(), bundle.length());
+}
+
+/// What was written, for people and machines.
+pub(super) fn written(context: &Context, path: &Path, index: &Index, length: u64) {
     let text = format!(
         "{}: {} {} serial {}, {} artifacts, {}",
         path.display(),
@@ -73,9 +79,8 @@ pub(super) fn finish(context: &Context, path: &Path, bundle: &SignedBundle) {
         index.product.version,
         index.serial,
         index.artifacts.len(),
-        human_size(bundle.length())
+        human_size(length)
     );
-    let data =
-        serde_json::json!({ "bundle": path, "serial": index.serial, "bytes": bundle.length(), "lock": index.lock });
+    let data = serde_json::json!({ "bundle": path, "serial": index.serial, "bytes": length, "lock": index.lock });
     context.reporter.event(&Event::Result { text, data });
 }

@@ -74,7 +74,8 @@ pub fn run(args: &Args, context: &Context) -> Result<(), Failure> {
 fn storage_lines(index: &Index) -> Vec<String> {
     let mut packed: Vec<_> = index.entries.iter().filter_map(|entry| Some((entry.size, entry.rebuilt()?))).collect();
     packed.sort_by_key(|(_, how)| (std::cmp::Reverse(how.blob.size), how.blob.digest));
-    let (stored, blobs): (u64, u64) = packed.iter().fold((0, 0), |sum, (size, how)| (sum.0 + size, sum.1 + how.blob.size));
+    let (stored, blobs): (u64, u64) =
+        packed.iter().fold((0, 0), |sum, (size, how)| (sum.0 + size, sum.1 + how.blob.size));
     let mut lines = Vec::new();
     if !packed.is_empty() {
         lines.push(String::new());
@@ -88,7 +89,7 @@ fn storage_lines(index: &Index) -> Vec<String> {
         ));
     }
     for (size, how) in packed {
-        let maker = how.recipe().map_or_else(|why| why, |recipe| format!("{} {}", recipe.encoder.name(), recipe.level));
+        let maker = how.maker();
         let older = how.leans_on.map(|leans| format!(", against sha256:{}", leans.blob.digest.short()));
         lines.push(format!(
             "  sha256:{} {:>10} in {:>10} {:>6}  {maker}{}",

@@ -1,15 +1,26 @@
-//! How blobs are stored in the bundle that `pack` and `make` write: as they are, or compact.
+//! How blobs are stored in the bundle that `pack` and `make` write: as they are, or compact; all of them, or what is new
+//! since something earlier.
+
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use ferry_bundle_format::assemble::{SignedBundle, UnsignedBundle};
 use ferry_bundle_format::lock::Lock;
+use ferry_bundle_format::lock::contents::Contents;
+use ferry_bundle_format::open::{Silent, UnverifiedBundle};
 use ferry_bundle_format::sign::SecretKey;
 use ferry_bundle_format::store::Store;
+use ferry_bundle_format::trust::TrustPolicy;
 
+use super::lock::read;
 use crate::cli::{Context, processors, resign};
-use crate::failure::Failure;
-use crate::pack::{Against, Stock};
+use crate::event::Event;
+use crate::failure::{self, Failure};
+use crate::fetch::{Fetcher, StoreTarget};
+use crate::pack::{self, Against, Since, Stock};
 
-/// How blobs are stored.
+/// How blobs are stored, and which.
 #[derive(Debug, Clone, Default, clap::Args)]
 #[command(next_help_heading = "Storage")]
 pub struct StorageArgs {
@@ -17,6 +28,12 @@ pub struct StorageArgs {
     /// make and to bring in; their digests stay. Full bundles are verbatim and upgrade packages compact if nothing is said.
     #[arg(long, value_name = "HOW")]
     pub storage: Option<Storage>,
+    /// Make an upgrade package: leave out what this earlier lock or bundle has. Repeatable; then it fits each of them.
+    #[arg(long, value_name = "LOCK|BUNDLE")]
+    pub since: Vec<PathBuf>,
+    /// A full bundle in spite of --since: it needs nothing that was there before.
+    #[arg(long)]
+    pub self_contained: bool,
 }
 
 /// Verbatim or compact.
@@ -29,14 +46,78 @@ pub enum Storage {
 }
 
 impl StorageArgs {
-    /// Whether layers are to be stored compact.
+    /// Whether anything is packed or left out: such a bundle is made from a store.
     #[must_use]
-    pub fn is_compact(&self) -> bool {
-        self.storage == Some(Storage::Compact)
+    pub fn is_packed(&self) -> bool {
+        self.storage == Some(Storage::Compact) || self.is_upgrade()
+    }
+
+    fn is_upgrade(&self) -> bool {
+        !self.since.is_empty() && !self.self_contained
+    }
+
+    fn bases(&self, lock: &Lock) -> Result<Vec<Since>, Failure> {
+        let given = if self.is_upgrade() { &self.since[..] } else { &[] };
+        let bases: Vec<Since> = given.iter().map(|path| open(path)).collect::<Result<_, _>>()?;
+        pack::check_bases(lock, &bases)?;
+        Ok(bases)
+    }
+
+    /// Brings the older layers that new ones may lean on and that are not at hand, each by its digest, from where it came
+    /// from then. Not having them makes the package larger, not wrong.
+    pub async fn bring_older(&self, lock: &Lock, store: &Store, fetcher: &Fetcher) -> Result<(), Failure> {
+        if self.storage == Some(Storage::Verbatim) {
+            return Ok(());
+        }
+        let bases = self.bases(lock)?;
+        let wanting = pack::wanting(&pack::replaced(lock, &bases), &bases, store);
+        let mut contents = Contents::default();
+        for base in &bases {
+            let wanted = base.contents.blobs.iter().filter(|(digest, _)| wanting.contains(*digest));
+            contents.blobs.extend(wanted.map(|(digest, blob)| (*digest, blob.clone())));
+        }
+        if contents.blobs.is_empty() {
+            return Ok(());
+        }
+        if let Err(error) = fetcher.fetch(&contents, Arc::new(StoreTarget(store.clone()))).await {
+            let text = format!("older layers can't be had ({error}); what would lean on them is carried in full");
+            fetcher.reporter.event(&Event::Warning { text });
+        }
+        Ok(())
+    }
+
+    /// What is left out and what can be leaned on.
+    pub fn against(&self, lock: &Lock, store: &Store, context: &Context) -> Result<Against, Failure> {
+        let bases = self.bases(lock)?;
+        let verbatim = self.storage == Some(Storage::Verbatim);
+        let replaced = if verbatim { pack::Replaced::new() } else { pack::replaced(lock, &bases) };
+        let wanting = pack::wanting(&replaced, &bases, store).len();
+        if wanting > 0 {
+            let text = format!("{wanting} older layers are not at hand; what would lean on them is carried in full");
+            context.reporter.event(&Event::Note { text });
+        }
+        Ok(Against { verbatim, ..pack::against(&replaced, &bases, store)? })
     }
 }
 
-/// The bundle of `lock` with blobs made compact, signed as `full` was, and where its bytes are. The store must be held.
+/// Something earlier: a bundle or a lock.
+fn open(path: &Path) -> Result<Since, Failure> {
+    let mut magic = [0; 10];
+    let read_magic = std::fs::File::open(path).and_then(|mut file| file.read_exact(&mut magic));
+    read_magic.map_err(failure::io("read", path))?;
+    if &magic != b"README.txt" {
+        let lock = read(path)?;
+        return Ok(Since { contents: Contents::of(&lock)?, lock, bundle: None });
+    }
+    // It is read here to leave things out and to lean on: every byte that is used has its digest compared.
+    let policy = TrustPolicy { insecure_unsigned: true, ..TrustPolicy::default() };
+    let bundle = UnverifiedBundle::open(path)?.trust(&policy, &Silent)?;
+    let lock = bundle.lock()?;
+    Ok(Since { contents: Contents::of(&lock)?, lock, bundle: Some(Arc::new(bundle)) })
+}
+
+/// The bundle of `lock` with blobs packed or left out, signed as `full` was, and where its bytes are. The store must be
+/// held.
 pub(super) fn packed<'a>(
     lock: &Lock,
     full: &SignedBundle,

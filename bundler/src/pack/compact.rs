@@ -1,7 +1,7 @@
 //! Compact storage in the making: which blobs are packed and how, blob by blob on several threads, through the cache beside
 //! the store. What comes out depends on the lock and on what each blob may lean on, not on order or threads.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io;
 use std::sync::Mutex;
@@ -35,6 +35,8 @@ pub struct Against {
     pub older: BTreeMap<Digest, Vec<Older>>,
     /// The serials it can be applied to.
     pub applies_to: Vec<u64>,
+    /// Whether what is carried stays as it is.
+    pub verbatim: bool,
 }
 
 /// Where the stored bytes of each entry are: in the store, or among what was made compact.
@@ -80,11 +82,13 @@ impl<'a> Stock<'a> {
         reporter: &dyn Reporter,
     ) -> Result<(Self, Packing), PackError> {
         let contents = full.contents();
-        let left_out = contents.blobs.keys().filter(|digest| against.there.contains_key(*digest)).copied().collect();
-        let work = candidates(contents, against);
+        // What ferry derives is small and carried: a store that only has what was fetched lacks it.
+        let there = |(digest, blob): &(&Digest, &Blob)| against.there.contains_key(*digest) && is_brought(blob);
+        let left_out: BTreeSet<Digest> = contents.blobs.iter().filter(there).map(|(digest, _)| *digest).collect();
+        let work = if against.verbatim { Vec::new() } else { candidates(contents, against) };
         super::missing(store, full.places().into_iter().filter(|(digest, _)| !against.there.contains_key(digest)))?;
         let total = work.iter().map(|(_, size)| size).sum();
-        let detail = format!("{} blobs, {} left out", work.len(), against.there.len());
+        let detail = format!("{} blobs, {} left out", work.len(), left_out.len());
         reporter.event(&Event::Phase { name: "compact", detail, bytes: Some(total) });
         let making = Making { store, cache: Cache::open(store.root(), Limits::default())?, against, reporter };
         let kept = making.all(&work, jobs)?;
@@ -95,13 +99,17 @@ impl<'a> Stock<'a> {
     }
 }
 
+/// Whether somebody else has to supply it.
+fn is_brought(blob: &Blob) -> bool {
+    !matches!(blob.supplies.first(), Some(Supply::Derived(_)))
+}
+
 /// What may gain by being packed, the largest first, so that no thread is left alone with one at the end.
 fn candidates(contents: &Contents, against: &Against) -> Vec<(Digest, u64)> {
-    let brought = |blob: &Blob| !matches!(blob.supplies.first(), Some(Supply::Derived(_)));
     let mut work: Vec<_> = contents
         .blobs
         .iter()
-        .filter(|(digest, blob)| blob.size >= SMALLEST && brought(blob) && !against.there.contains_key(*digest))
+        .filter(|(digest, blob)| blob.size >= SMALLEST && is_brought(blob) && !against.there.contains_key(*digest))
         .map(|(digest, blob)| (*digest, blob.size))
         .collect();
     work.sort_by_key(|(digest, size)| (std::cmp::Reverse(*size), *digest));

@@ -59,6 +59,14 @@ pub enum PackError {
         /// Why.
         source: io::Error,
     },
+    /// A base of another product.
+    #[error("the base is {base}, the lock is of {this}: nothing of one can be left out of the other")]
+    OtherProduct {
+        /// The base's product and channel.
+        base: String,
+        /// The lock's.
+        this: String,
+    },
     /// Making blobs compact failed.
     #[error("can't make the blobs compact")]
     Compact(#[source] CacheError),
@@ -77,6 +85,9 @@ impl PackError {
             }
             Self::Missing { .. } => Failure::of(ExitCode::Input, &self)
                 .hint("run `ferry-bundle fetch` with the same lock and --store first"),
+            Self::OtherProduct { .. } => {
+                Failure::of(ExitCode::Input, &self).hint("give an earlier lock or bundle of this product")
+            }
             Self::Space { .. } => Failure::of(ExitCode::Machine, &self)
                 .hint("free some space or write to another disk; nothing has been written"),
             Self::Compact(CacheError::Make(MakeError::Read { .. } | MakeError::Find { .. })) => {

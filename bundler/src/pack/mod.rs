@@ -7,6 +7,7 @@ mod compact;
 mod direct;
 mod error;
 mod output;
+mod since;
 
 use std::io::BufWriter;
 use std::path::Path;
@@ -22,6 +23,7 @@ pub use compact::{Against, Stock};
 pub use direct::Direct;
 pub use error::PackError;
 pub use output::{Output, is_there};
+pub use since::{Replaced, Since, against, check as check_bases, replaced, wanting};
 
 /// Writes `bundle` to `path` from `stock`. An existing file is replaced only if `force` is set.
 pub fn pack(
@@ -38,8 +40,7 @@ pub fn pack(
     reporter.event(&Event::Phase { name: "pack", detail: path.display().to_string(), bytes: Some(length) });
     let file = output.create()?;
     let mut writer = BufWriter::with_capacity(1024 * 1024, &file);
-    let result =
-        write(bundle, |entry| stock.open(entry), &mut writer, |bytes| reporter.event(&Event::Moved { bytes }));
+    let result = write(bundle, |entry| stock.open(entry), &mut writer, |bytes| reporter.event(&Event::Moved { bytes }));
     drop(writer);
     match result {
         Ok(()) => output.publish(&file),

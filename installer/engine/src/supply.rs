@@ -74,8 +74,9 @@ impl SupplyError {
 }
 
 impl Supply {
-    /// Of a bundle whose every byte has been checked.
+    /// Of a bundle whose every byte has been checked. An upgrade package is refused: it has to be applied to its base first.
     pub fn of(bundle: Arc<VerifiedBundle>) -> Result<Self, SupplyError> {
+        bundle.check_bases()?;
         let lock = bundle.lock()?;
         Ok(Self { bundle, lock, archives: Mutex::default() })
     }

@@ -12,7 +12,7 @@ use super::files;
 use super::image::{MANIFEST, ProbeImage};
 use crate::action::{Push, PushedFile, PushedImage, State};
 use crate::event::Event;
-use crate::host::{Bytes, BundleBlob, Host, HostError, HostErrorKind, Source};
+use crate::host::{BundleBlob, Bytes, Host, HostError, HostErrorKind, Source};
 use crate::pki::PUSH_USER;
 use crate::run::Workshop;
 use crate::supply::SupplyError;
