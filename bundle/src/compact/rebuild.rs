@@ -121,7 +121,7 @@ impl Rebuilder {
         let (encoded, unpacked) = std::thread::scope(|scope| {
             let (giver, taker) = pipe();
             let unpacking = scope.spawn(move || self.unpack(giver));
-            let workers = std::thread::available_parallelism().map_or(1, |n| n.get().min(MAX_WORKERS));
+            let workers = std::thread::available_parallelism().map_or(2, |n| n.get().clamp(2, MAX_WORKERS));
             let encoded = match &self.recipe {
                 Some(recipe) if self.in_parallel => encode_parallel(recipe, taker, &mut sealed, workers).map(drop),
                 Some(recipe) => encode(recipe, taker, &mut sealed).map(drop),

@@ -61,6 +61,10 @@ enum Verb {
     Apply(commands::apply::Args),
     /// List what is in a bundle, in milliseconds.
     Show(commands::show::Args),
+    /// Acknowledge what a site has: a page, signed by the site, to make upgrades against.
+    Receipt(commands::receipt::Args),
+    /// Allow a site to go back from one serial to a lower one.
+    Permit(commands::permit::Args),
     /// List what differs between two bundles or locks.
     Diff(commands::diff::Args),
     /// Write a bundle's content as a plain OCI image layout.
@@ -117,6 +121,8 @@ fn run(verb: Verb, context: &Context) -> Result<(), Failure> {
         Verb::Make(args) => on_runtime(commands::make::run(&args, context)),
         Verb::Verify(args) => commands::verify::run(&args, context),
         Verb::Apply(args) => commands::apply::run(&args, context),
+        Verb::Receipt(args) => commands::receipt::run(&args, context),
+        Verb::Permit(args) => commands::permit::run(&args, context),
         Verb::Show(args) => commands::show::run(&args, context),
         Verb::Diff(args) => commands::diff::run(&args, context),
         Verb::Export(args) => commands::export::run(&args, context),

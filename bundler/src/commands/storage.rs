@@ -9,14 +9,16 @@ use ferry_bundle_format::assemble::{SignedBundle, UnsignedBundle};
 use ferry_bundle_format::lock::Lock;
 use ferry_bundle_format::lock::contents::Contents;
 use ferry_bundle_format::open::{Silent, UnverifiedBundle};
+use ferry_bundle_format::receipt::Receipt;
 use ferry_bundle_format::sign::SecretKey;
+use ferry_bundle_format::sign::statement::{self, StatementError};
 use ferry_bundle_format::store::Store;
 use ferry_bundle_format::trust::TrustPolicy;
 
 use super::lock::read;
 use crate::cli::{Context, processors, resign};
 use crate::event::Event;
-use crate::failure::{self, Failure};
+use crate::failure::{self, ExitCode, Failure};
 use crate::fetch::{Fetcher, StoreTarget};
 use crate::pack::{self, Against, Since, Stock};
 
@@ -28,8 +30,9 @@ pub struct StorageArgs {
     /// make and to bring in; their digests stay. Full bundles are verbatim and upgrade packages compact if nothing is said.
     #[arg(long, value_name = "HOW")]
     pub storage: Option<Storage>,
-    /// Make an upgrade package: leave out what this earlier lock or bundle has. Repeatable; then it fits each of them.
-    #[arg(long, value_name = "LOCK|BUNDLE")]
+    /// Make an upgrade package: leave out what this earlier lock or bundle, or the site that signed this receipt, has.
+    /// Repeatable; then it fits each of them.
+    #[arg(long, value_name = "LOCK|BUNDLE|RECEIPT")]
     pub since: Vec<PathBuf>,
     /// A full bundle in spite of --since: it needs nothing that was there before.
     #[arg(long)]
@@ -105,6 +108,9 @@ fn open(path: &Path) -> Result<Since, Failure> {
     let mut magic = [0; 10];
     let read_magic = std::fs::File::open(path).and_then(|mut file| file.read_exact(&mut magic));
     read_magic.map_err(failure::io("read", path))?;
+    if magic[0] == b'{' {
+        return open_receipt(path);
+    }
     if &magic != b"README.txt" {
         let lock = read(path)?;
         return Ok(Since { contents: Contents::of(&lock)?, lock, bundle: None });
@@ -114,6 +120,30 @@ fn open(path: &Path) -> Result<Since, Failure> {
     let bundle = UnverifiedBundle::open(path)?.trust(&policy, &Silent)?;
     let lock = bundle.lock()?;
     Ok(Since { contents: Contents::of(&lock)?, lock, bundle: Some(Arc::new(bundle)) })
+}
+
+/// What a receipt acknowledges: the lock or bundle of that digest, in the receipt's folder. Who signed it is not asked: a
+/// package against something else does not apply, and no more than that can happen.
+fn open_receipt(path: &Path) -> Result<Since, Failure> {
+    let refuse = |error: &StatementError| {
+        Failure::of(ExitCode::Input, error).while_doing(format!("{} is refused", path.display()))
+    };
+    let file = std::fs::read(path).map_err(failure::io("read", path))?;
+    let (receipt, _) = statement::read::<Receipt>(&file).map_err(|error| refuse(&error))?;
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let entries = std::fs::read_dir(folder).map_err(failure::io("read", folder))?;
+    let mut candidates: Vec<PathBuf> = entries
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| path.extension().is_some_and(|end| end == "ferry" || end == "yaml"))
+        .collect();
+    candidates.sort();
+    let fits = candidates.iter().filter_map(|path| open(path).ok()).find(|since| since.lock.digest() == receipt.lock);
+    fits.ok_or_else(|| {
+        let text =
+            format!("{} acknowledges lock {}, which is not in {}", path.display(), receipt.lock, folder.display());
+        let hint = format!("put the lock or the bundle of serial {} beside the receipt", receipt.serial);
+        Failure::new(ExitCode::Input, text).hint(hint)
+    })
 }
 
 /// The bundle of `lock` with blobs packed or left out, signed as `full` was, and where its bytes are. The store must be
