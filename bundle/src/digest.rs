@@ -52,6 +52,12 @@ impl Digest {
         Self(sha2::Sha256::digest(bytes).into())
     }
 
+    /// From the 32 raw bytes, as binary tables hold them.
+    #[must_use]
+    pub fn from_raw(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
     /// The 64 hex digits without the algorithm.
     #[must_use]
     pub fn hex(&self) -> String {

@@ -22,6 +22,7 @@ pub mod reference;
 pub mod sign;
 pub mod store;
 pub mod trust;
+pub mod volume;
 pub mod write;
 pub mod yaml;
 

@@ -75,6 +75,13 @@ pub enum Event {
         /// One line.
         text: String,
     },
+    /// How volumes stand, as it is now: a display replaces the last one.
+    Picture {
+        /// Lines for people.
+        text: String,
+        /// The same for machines.
+        picture: serde_json::Value,
+    },
     /// The command's result.
     Result {
         /// A line for people.

@@ -5,6 +5,9 @@ use std::error::Error;
 use ferry_bundle_format::lock::contents::ContentsError;
 use ferry_bundle_format::open::{ExpandError, OpenError};
 use ferry_bundle_format::store::StoreError;
+use ferry_bundle_format::volume::VolumeError;
+use ferry_bundle_format::volume::join::JoinError;
+use ferry_bundle_format::volume::split::SplitError;
 use ferry_bundle_format::write::WriteError;
 use ferry_bundle_format::yaml::Problems;
 
@@ -39,6 +42,8 @@ pub enum ExitCode {
     Machine = 9,
     /// Content is not what its digest says.
     Content = 10,
+    /// Volumes or blocks are missing; more media, or a resend, complete them.
+    Incomplete = 15,
     /// Ended by Ctrl-C; a rerun goes on.
     Interrupted = 130,
 }
@@ -139,6 +144,9 @@ impl From<Problems> for Failure {
 
 impl From<OpenError> for Failure {
     fn from(error: OpenError) -> Self {
+        if let OpenError::Volumes(error) = error {
+            return error.into();
+        }
         let code = match &error {
             OpenError::Read { .. } | OpenError::NotAFile { .. } => ExitCode::Machine,
             OpenError::Untrusted(_) | OpenError::Serial(_) | OpenError::Signature(_) => ExitCode::Untrusted,
@@ -196,6 +204,23 @@ impl From<WriteError> for Failure {
             }
             WriteError::Write(_) => Self::of(ExitCode::Machine, &error),
         }
+    }
+}
+
+impl From<VolumeError> for Failure {
+    fn from(error: VolumeError) -> Self {
+        let code = match &error {
+            VolumeError::Join { source: JoinError::Wrong { .. }, .. } => ExitCode::Refused,
+            VolumeError::Split { source: SplitError::Set(_) | SplitError::Code(_), .. } | VolumeError::Join { .. } => {
+                ExitCode::Bug
+            }
+            VolumeError::Io { .. } | VolumeError::Busy { .. } | VolumeError::Split { .. } => ExitCode::Machine,
+            VolumeError::Nothing { .. } => ExitCode::Incomplete,
+            _ => ExitCode::Input,
+        };
+        let mut failure = Self::of(code, &error);
+        failure.hints.extend(error.hint());
+        failure
     }
 }
 

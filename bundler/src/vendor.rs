@@ -25,12 +25,15 @@ use serde::Deserialize;
 use url::Url;
 
 /// The lists that travel in the program, so that the common components need no folder.
-const BUILT_IN: [(&str, &str); 8] = [
+const BUILT_IN: [(&str, &str); 11] = [
+    ("calico.yaml", include_str!("../../vendor-lists/calico.yaml")),
     ("containerd.yaml", include_str!("../../vendor-lists/containerd.yaml")),
     ("cni-plugins.yaml", include_str!("../../vendor-lists/cni-plugins.yaml")),
     ("etcd.yaml", include_str!("../../vendor-lists/etcd.yaml")),
+    ("flannel.yaml", include_str!("../../vendor-lists/flannel.yaml")),
     ("haproxy.yaml", include_str!("../../vendor-lists/haproxy.yaml")),
     ("helm.yaml", include_str!("../../vendor-lists/helm.yaml")),
+    ("keepalived.yaml", include_str!("../../vendor-lists/keepalived.yaml")),
     ("kubernetes.yaml", include_str!("../../vendor-lists/kubernetes.yaml")),
     ("local-path-provisioner.yaml", include_str!("../../vendor-lists/local-path-provisioner.yaml")),
     ("runc.yaml", include_str!("../../vendor-lists/runc.yaml")),

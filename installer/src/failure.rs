@@ -3,6 +3,8 @@
 use std::error::Error;
 
 use ferry_bundle_format::open::OpenError;
+use ferry_bundle_format::volume::VolumeError;
+use ferry_bundle_format::volume::join::JoinError;
 use ferry_bundle_format::yaml::Problems;
 use ferry_engine::host::HostError;
 use ferry_engine::plan::PlanFileError;
@@ -44,6 +46,8 @@ pub(crate) enum ExitCode {
     Held = 13,
     /// Done, but for hosts that could not be reached.
     Owed = 14,
+    /// Volumes or blocks are missing; more media, or a resend, complete them.
+    Incomplete = 15,
     /// Ended by Ctrl-C; a rerun goes on.
     Interrupted = 130,
 }
@@ -123,10 +127,26 @@ impl From<Problems> for Failure {
 
 impl From<OpenError> for Failure {
     fn from(error: OpenError) -> Self {
+        if let OpenError::Volumes(error) = error {
+            return error.into();
+        }
         let code = match &error {
             OpenError::Untrusted(_) | OpenError::Serial(_) | OpenError::Signature(_) => ExitCode::Untrusted,
             OpenError::Read { .. } | OpenError::NotAFile { .. } => ExitCode::Machine,
             _ => ExitCode::Refused,
+        };
+        Self::of(code, &error).hints(error.hint())
+    }
+}
+
+impl From<VolumeError> for Failure {
+    fn from(error: VolumeError) -> Self {
+        let code = match &error {
+            VolumeError::Io { .. } | VolumeError::Busy { .. } => ExitCode::Machine,
+            VolumeError::Join { source: JoinError::Wrong { .. }, .. } => ExitCode::Refused,
+            VolumeError::Join { .. } => ExitCode::Bug,
+            VolumeError::Nothing { .. } => ExitCode::Incomplete,
+            _ => ExitCode::Input,
         };
         Self::of(code, &error).hints(error.hint())
     }

@@ -12,6 +12,7 @@ mod egress;
 mod endpoint;
 mod fsync;
 mod get;
+mod give;
 mod http;
 mod json;
 mod random;
@@ -32,6 +33,7 @@ ferry-probe bind [tcp:|udp:][ADDRESS:]PORT…
 ferry-probe dial --token TOKEN [--timeout MILLISECONDS] [--size BYTES] [tcp:|udp:]HOST:PORT…
 ferry-probe fsync FOLDER [--bytes N] [--block N]
 ferry-probe http --listen [ADDRESS]:PORT [--name NAME]
+ferry-probe give --listen [ADDRESS:]PORT --for SECONDS --token TOKEN
 ferry-probe get URL [--timeout MILLISECONDS]
 ferry-probe resolve NAME [--server ADDRESS[:PORT]] [--tcp] [--type A|AAAA] [--timeout MILLISECONDS]
 ferry-probe volume write|check FOLDER [--bytes N] [--seed N]
@@ -46,6 +48,7 @@ fn main() -> ExitCode {
         Some("dial") => dial::run(arguments),
         Some("fsync") => fsync::run(arguments),
         Some("http") => http::run(arguments),
+        Some("give") => give::run(arguments),
         Some("get") => get::run(arguments),
         Some("resolve") => resolve::run(arguments),
         Some("volume") => volume::run(arguments),

@@ -10,8 +10,11 @@ use crate::go::border::Border;
 use crate::go::encoder::GoEncoder;
 use crate::gzip::{Crc, trailer};
 use crate::klauspost::encoder::KlauspostEncoder;
+use crate::klauspost::flavour::Flavour;
 use crate::recipe::{EncoderId, Recipe};
 use crate::writes::Cutter;
+use crate::zlib::dialect::Dialect;
+use crate::zlib::encoder::ZlibEncoder;
 
 const BUFFER: usize = 64 * 1024;
 
@@ -81,18 +84,23 @@ pub(crate) fn encode_with_borders(
 enum Encoder {
     Go(Box<GoEncoder>),
     Klauspost(Box<KlauspostEncoder>),
+    Zlib(Box<ZlibEncoder>),
 }
 
 impl Encoder {
     fn new(recipe: &Recipe) -> Result<Self, RecipeError> {
         let (id, level) = (recipe.encoder, recipe.level);
-        Ok(match id {
-            EncoderId::GoFlateClassicV1 => {
-                Self::Go(Box::new(GoEncoder::new(level).ok_or(RecipeError::Level { encoder: id.name(), level })?))
-            }
-            EncoderId::KlauspostPgzipV1 => Self::Klauspost(Box::new(KlauspostEncoder::pgzip())),
-            EncoderId::KlauspostGzipV1 => Self::Klauspost(Box::new(KlauspostEncoder::plain())),
-        })
+        let zlib = |dialect| ZlibEncoder::new(dialect, level).map(|encoder| Self::Zlib(Box::new(encoder)));
+        let encoder = match id {
+            EncoderId::GoFlateClassicV1 => GoEncoder::new(level).map(|encoder| Self::Go(Box::new(encoder))),
+            EncoderId::ZlibV1 => zlib(Dialect::Zlib),
+            EncoderId::GnuGzipV1 => zlib(Dialect::GnuGzip),
+            _ => flavour_and_pieces(id).and_then(|(flavour, in_pieces)| {
+                let encoder = KlauspostEncoder::new(flavour, level, in_pieces)?;
+                Some(Self::Klauspost(Box::new(encoder)))
+            }),
+        };
+        encoder.ok_or(RecipeError::Level { encoder: id.name(), level })
     }
 
     /// One write of the producer.
@@ -100,6 +108,7 @@ impl Encoder {
         match self {
             Self::Go(encoder) => encoder.write(plain),
             Self::Klauspost(encoder) => encoder.write(plain),
+            Self::Zlib(encoder) => encoder.write(plain),
         }
     }
 
@@ -107,6 +116,7 @@ impl Encoder {
         match self {
             Self::Go(encoder) => encoder.finish(),
             Self::Klauspost(encoder) => encoder.finish(),
+            Self::Zlib(encoder) => encoder.finish(),
         }
     }
 
@@ -115,6 +125,7 @@ impl Encoder {
         match self {
             Self::Go(encoder) => encoder.ready(),
             Self::Klauspost(encoder) => encoder.ready(),
+            Self::Zlib(encoder) => encoder.ready(),
         }
     }
 
@@ -123,7 +134,20 @@ impl Encoder {
         match self {
             Self::Go(encoder) => encoder.taken(),
             Self::Klauspost(encoder) => encoder.taken(),
+            Self::Zlib(encoder) => encoder.taken(),
         }
+    }
+}
+
+/// Which of the encoders that klauspost/compress began it is, and whether it cuts the plain bytes into pieces.
+pub(crate) fn flavour_and_pieces(id: EncoderId) -> Option<(Flavour, bool)> {
+    match id {
+        EncoderId::KlauspostPgzipV1 => Some((Flavour::Early, true)),
+        EncoderId::KlauspostGzipV1 => Some((Flavour::Early, false)),
+        EncoderId::KlauspostPgzipV2 => Some((Flavour::Late, true)),
+        EncoderId::KlauspostGzipV2 => Some((Flavour::Late, false)),
+        EncoderId::GoFlate127V1 => Some((Flavour::Go, false)),
+        EncoderId::GoFlateClassicV1 | EncoderId::ZlibV1 | EncoderId::GnuGzipV1 => None,
     }
 }
 

@@ -16,29 +16,55 @@ use crate::recipe::{EncoderId, Recipe, Writes};
 /// Plain bytes between two borders.
 const SPACING: u64 = 4 << 20;
 const BUFFER: usize = 64 * 1024;
+/// The system that zlib and gzip name, unless Python or Java write the header for zlib. Go's encoders name none.
+const UNIX: u8 = 3;
 
 /// The recipes that could have made a blob with this header, most likely first.
 pub fn candidates(header: &GzipHeader) -> Vec<Recipe> {
-    // Go names level 9 and level 1 in the header and no other. zlib does the same, and calls itself Unix.
-    let levels: &[i8] = match header.effort_hint() {
-        2 => &[9],
-        4 => &[1],
-        0 => &[6, 5, 7, 4, 8, 3, 2, -2, 0],
-        _ => &[],
+    use EncoderId::{
+        GnuGzipV1, GoFlate127V1, GoFlateClassicV1, KlauspostGzipV1, KlauspostGzipV2, KlauspostPgzipV1,
+        KlauspostPgzipV2, ZlibV1,
     };
-    let recipe =
-        |encoder, level, writes| Recipe { encoder, level, writes, header: header.clone(), borders: Vec::new() };
-    let mut candidates = Vec::new();
-    for &level in levels {
-        // How writes were cut shows in levels 2 to 9 only.
-        let cuts: &[Writes] = if level >= 2 { &[Writes::TarEntries, Writes::Aligned] } else { &[Writes::Aligned] };
-        candidates.extend(cuts.iter().map(|writes| recipe(EncoderId::GoFlateClassicV1, level, *writes)));
+    // Level 9 and level 1 are named in the header and no other; by whom the header is written for zlib, sometimes not.
+    let (own, levels, of_c): (_, &[i8], &[i8]) = match header.effort_hint() {
+        2 => ((9, 9), &[9], &[9]),
+        4 => ((1, 1), &[1], &[1]),
+        0 => ((6, 5), &[6, 5, 7, 4, 8, 3, 2, -2, 0], &[6, 5, 7, 4, 8, 3, 2, 9, 1]),
+        _ => return Vec::new(),
+    };
+    let with = |encoder: EncoderId, level| (encoder, level);
+    let c: Vec<_> = of_c.iter().flat_map(|level| [with(ZlibV1, *level), with(GnuGzipV1, *level)]).collect();
+    let pgzip = [with(KlauspostPgzipV1, own.1), with(KlauspostPgzipV2, own.1)];
+    let go = [with(GoFlateClassicV1, own.0), with(GoFlate127V1, own.0)];
+    let klauspost = [with(KlauspostGzipV1, own.1), with(KlauspostGzipV2, own.1)];
+    // First what each does by itself: pgzip where the time gives it away, then Go, otherwise the other way round.
+    let mut likely = if header.system() == UNIX { c.clone() } else { Vec::new() };
+    if header.is_of_pgzip() {
+        likely.extend(pgzip);
     }
-    if header.effort_hint() == 0 {
-        // Before the less likely levels of Go; before all of them where the time gives pgzip away.
-        let pgzip = recipe(EncoderId::KlauspostPgzipV1, 5, Writes::Aligned);
-        candidates.insert(if header.is_of_pgzip() { 0 } else { 2 }, pgzip);
-        candidates.insert(3, recipe(EncoderId::KlauspostGzipV1, 5, Writes::Aligned));
+    likely.extend(go.into_iter().chain(pgzip).chain(klauspost));
+    for encoder in [GoFlateClassicV1, GoFlate127V1] {
+        likely.extend(levels.iter().map(|level| with(encoder, *level)));
+    }
+    likely.extend(c);
+    for encoder in [KlauspostPgzipV1, KlauspostPgzipV2, KlauspostGzipV1, KlauspostGzipV2] {
+        likely.extend(levels.iter().map(|level| with(encoder, *level)));
+    }
+    let mut candidates = Vec::new();
+    for (at, (encoder, level)) in likely.iter().enumerate() {
+        if likely[..at].contains(&(*encoder, *level)) {
+            continue;
+        }
+        // How writes were cut shows in levels 2 to 9 of the classic encoder only.
+        let shows = *encoder == GoFlateClassicV1 && *level >= 2;
+        let cuts: &[Writes] = if shows { &[Writes::TarEntries, Writes::Aligned] } else { &[Writes::Aligned] };
+        candidates.extend(cuts.iter().map(|writes| Recipe {
+            encoder: *encoder,
+            level: *level,
+            writes: *writes,
+            header: header.clone(),
+            borders: Vec::new(),
+        }));
     }
     candidates
 }

@@ -19,8 +19,11 @@ mod go;
 mod gzip;
 mod klauspost;
 mod parallel;
+mod pieces;
 mod recipe;
+mod workers;
 mod writes;
+mod zlib;
 
 pub use encode::{Encoded, encode};
 pub use error::{EncodeError, FindError, RecipeError};

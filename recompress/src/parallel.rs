@@ -2,23 +2,23 @@
 //!
 //! A segment needs what the window held at its border and the plain bytes up to where the window ends at the next one.
 //! It then runs a little beyond that border, and what it made there is cut off. Memory: for each worker the plain and
-//! gzip bytes of one segment (some 4 MiB each) and the encoder's state.
+//! gzip bytes of two segments (some 4 MiB each) and the encoder's state.
 
-use std::collections::VecDeque;
 use std::io::{Read, Write};
-use std::thread::{self, ScopedJoinHandle};
 
-use crate::encode::{Counted, Encoded, encode, fill};
+use crate::encode::{Counted, Encoded, encode, fill, flavour_and_pieces};
 use crate::error::{EncodeError, RecipeError};
 use crate::go::border::Border;
 use crate::go::encoder::GoEncoder;
 use crate::gzip::{Crc, trailer};
+use crate::pieces::encode_pieces;
 use crate::recipe::Recipe;
+use crate::workers::in_order;
 use crate::writes::Cutter;
 
 const BUFFER: usize = 64 * 1024;
 
-/// As [`encode`], with up to `workers` threads where the recipe has borders.
+/// As [`encode`], with up to `workers` threads where the recipe has borders or the encoder makes independent pieces.
 pub fn encode_parallel(
     recipe: &Recipe,
     mut plain: impl Read,
@@ -26,6 +26,9 @@ pub fn encode_parallel(
     workers: usize,
 ) -> Result<Encoded, EncodeError> {
     recipe.check()?;
+    if let Some((flavour, true)) = flavour_and_pieces(recipe.encoder).filter(|_| workers >= 2) {
+        return encode_pieces(recipe, flavour, plain, out, workers);
+    }
     if workers < 2 || recipe.borders.is_empty() {
         return encode(recipe, plain, out);
     }
@@ -33,33 +36,26 @@ pub fn encode_parallel(
     out.out.write(recipe.header.bytes())?;
     let mut checksum = Crc::new();
     let mut read = 0;
-    thread::scope(|scope| {
-        let mut running: VecDeque<ScopedJoinHandle<Option<Made>>> = VecDeque::new();
-        let mut feed = Feed { bytes: Vec::new(), base: 0, cuts: Vec::new(), cutter: Cutter::new(recipe.writes) };
-        let mut buffer = vec![0; BUFFER];
-        for index in 0..=recipe.borders.len() {
-            let (from, to) = (index.checked_sub(1).map(|before| &recipe.borders[before]), recipe.borders.get(index));
-            let end = to.map_or(u64::MAX, Border::plain_end);
-            while read < end {
-                let filled = fill(&mut plain, &mut buffer).map_err(|source| EncodeError::Read { at: read, source })?;
-                checksum.update(&buffer[..filled]);
-                feed.take(&buffer[..filled]);
-                read += filled as u64;
-                if filled < buffer.len() {
-                    break;
-                }
+    let mut feed = Feed { bytes: Vec::new(), base: 0, cuts: Vec::new(), cutter: Cutter::new(recipe.writes) };
+    let mut buffer = vec![0; BUFFER];
+    let mut indices = 0..=recipe.borders.len();
+    let next = || {
+        let Some(index) = indices.next() else { return Ok(None) };
+        let (from, to) = (index.checked_sub(1).map(|before| &recipe.borders[before]), recipe.borders.get(index));
+        let end = to.map_or(u64::MAX, Border::plain_end);
+        while read < end {
+            let filled = fill(&mut plain, &mut buffer).map_err(|source| EncodeError::Read { at: read, source })?;
+            checksum.update(&buffer[..filled]);
+            feed.take(&buffer[..filled]);
+            read += filled as u64;
+            if filled < buffer.len() {
+                break;
             }
-            let segment = feed.segment(recipe.level, from, to).ok_or(RecipeError::Borders)?;
-            if running.len() >= workers {
-                out.join(running.pop_front())?;
-            }
-            running.push_back(scope.spawn(move || segment.make()));
         }
-        while !running.is_empty() {
-            out.join(running.pop_front())?;
-        }
-        Ok::<(), EncodeError>(())
-    })?;
+        let segment = feed.segment(recipe.level, from, to).ok_or(RecipeError::Borders)?;
+        Ok::<_, EncodeError>(Some(segment))
+    };
+    in_order(workers, |segment: Segment| segment.make(), next, |made| out.join(made))?;
     out.out.write(&trailer(&checksum))?;
     Ok(Encoded { plain: read, gzip: out.out.written })
 }
@@ -155,16 +151,12 @@ struct Joined<W> {
 }
 
 impl<W: Write> Joined<W> {
-    fn join(&mut self, segment: Option<ScopedJoinHandle<Option<Made>>>) -> Result<(), EncodeError> {
-        let Some(segment) = segment else { return Ok(()) };
-        let made = match segment.join() {
-            Ok(made) => made.ok_or(RecipeError::Borders)?,
-            Err(panic) => std::panic::resume_unwind(panic),
-        };
-        let mut bytes = made.bytes;
+    /// Appends a segment, which shares its first byte with the one before.
+    fn join(&mut self, made: Option<Made>) -> Result<(), EncodeError> {
+        let Made { mut bytes, partial } = made.ok_or(RecipeError::Borders)?;
         if let Some(first) = bytes.first_mut() {
             *first |= self.partial;
-            self.partial = made.partial;
+            self.partial = partial;
         }
         self.out.write(&bytes)
     }

@@ -15,15 +15,34 @@ const VERSION: u8 = 1;
 pub enum EncoderId {
     /// `compress/flate` of Go 1.8 to 1.26, levels -2 to 9.
     GoFlateClassicV1,
-    /// klauspost/pgzip around klauspost/compress 1.15 to 1.18 with its own settings: level 5, pieces of 1 MiB.
+    /// klauspost/pgzip around klauspost/compress 1.15 to 1.17 in pieces of 1 MiB; its own level is 5.
     KlauspostPgzipV1,
-    /// `gzip` of klauspost/compress 1.15 to 1.18, level 5.
+    /// `gzip` of klauspost/compress 1.15 to 1.17; its own level is 5.
     KlauspostGzipV1,
+    /// zlib, in C, levels 1 to 9, with its own settings otherwise.
+    ZlibV1,
+    /// GNU gzip, levels 1 to 9.
+    GnuGzipV1,
+    /// `compress/flate` of Go 1.27, levels -2 to 9.
+    GoFlate127V1,
+    /// As [`Self::KlauspostPgzipV1`], around klauspost/compress 1.18.5 to 1.19.
+    KlauspostPgzipV2,
+    /// As [`Self::KlauspostGzipV1`], of klauspost/compress 1.18.5 to 1.19.
+    KlauspostGzipV2,
 }
 
 impl EncoderId {
     /// All of them, in the order of their numbers.
-    pub const ALL: [Self; 3] = [Self::GoFlateClassicV1, Self::KlauspostPgzipV1, Self::KlauspostGzipV1];
+    pub const ALL: [Self; 8] = [
+        Self::GoFlateClassicV1,
+        Self::KlauspostPgzipV1,
+        Self::KlauspostGzipV1,
+        Self::ZlibV1,
+        Self::GnuGzipV1,
+        Self::GoFlate127V1,
+        Self::KlauspostPgzipV2,
+        Self::KlauspostGzipV2,
+    ];
 
     /// The name in documents and messages.
     pub fn name(self) -> &'static str {
@@ -31,6 +50,11 @@ impl EncoderId {
             Self::GoFlateClassicV1 => "go-flate-classic-v1",
             Self::KlauspostPgzipV1 => "klauspost-pgzip-v1",
             Self::KlauspostGzipV1 => "klauspost-gzip-v1",
+            Self::ZlibV1 => "zlib-v1",
+            Self::GnuGzipV1 => "gnu-gzip-v1",
+            Self::GoFlate127V1 => "go-flate-1.27-v1",
+            Self::KlauspostPgzipV2 => "klauspost-pgzip-v2",
+            Self::KlauspostGzipV2 => "klauspost-gzip-v2",
         }
     }
 
@@ -40,14 +64,19 @@ impl EncoderId {
             Self::GoFlateClassicV1 => 1,
             Self::KlauspostPgzipV1 => 2,
             Self::KlauspostGzipV1 => 3,
+            Self::ZlibV1 => 4,
+            Self::GnuGzipV1 => 5,
+            Self::GoFlate127V1 => 6,
+            Self::KlauspostPgzipV2 => 7,
+            Self::KlauspostGzipV2 => 8,
         }
     }
 
-    /// Whether it has this level.
+    /// Whether it has this level. -1, a name for the encoder's own level, is none.
     pub fn has_level(self, level: i8) -> bool {
         match self {
-            Self::GoFlateClassicV1 => (-2..=9).contains(&level) && level != -1,
-            Self::KlauspostPgzipV1 | Self::KlauspostGzipV1 => level == 5,
+            Self::ZlibV1 | Self::GnuGzipV1 => (1..=9).contains(&level),
+            _ => (-2..=9).contains(&level) && level != -1,
         }
     }
 }

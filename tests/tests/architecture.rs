@@ -34,7 +34,7 @@ const FORBIDDEN: [(&str, &[&str]); 6] = [
 ];
 
 /// One home for each library: the files (or folders, ending in `/`) in which it may be named.
-const HOMES: [(&str, &[&str]); 29] = [
+const HOMES: [(&str, &[&str]); 30] = [
     ("sha2", &["bundle/src/digest.rs"]),
     ("serde_saphyr", &["bundle/src/yaml.rs"]),
     ("ed25519_dalek", &["bundle/src/sign/key.rs"]),
@@ -108,6 +108,7 @@ const HOMES: [(&str, &[&str]); 29] = [
     ("russh", &["installer/engine/src/host/ssh/", "installer/engine/src/host/fake/"]),
     ("rcgen", &["installer/engine/src/pki/authority.rs"]),
     ("x509_parser", &["installer/engine/src/pki/authority.rs", "installer/engine/src/accept/tls.rs"]),
+    ("reed_solomon_simd", &["bundle/src/volume/parity.rs"]),
     ("bcrypt", &["installer/engine/src/pki/mod.rs"]),
     ("similar", &["installer/engine/src/plan/diff.rs"]),
     ("hyper", &["installer/engine/src/registry/client.rs"]),

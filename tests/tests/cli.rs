@@ -17,7 +17,7 @@ use serde_json::Value;
 use tests::delivery::{AGENT, Delivery, api, content};
 use tests::ferry::{Ended, Ferry};
 
-const VERBS: [&str; 14] = [
+const VERBS: [&str; 17] = [
     "keygen",
     "lock",
     "fetch",
@@ -29,6 +29,9 @@ const VERBS: [&str; 14] = [
     "export",
     "serve",
     "push",
+    "split",
+    "receive",
+    "resend",
     "demo",
     "schema",
     "completions",
@@ -464,7 +467,7 @@ fn the_demo_makes_a_delivery_that_is_trusted_at_each_step() {
     let events = ended.events();
     let results: Vec<_> = events.iter().filter(|event| event["event"] == "result").collect();
     let trusted: Vec<_> = results.iter().map(|result| &result["data"]["trusted"]).filter(|t| !t.is_null()).collect();
-    assert_eq!(trusted, [true; 3], "verify, show and push");
+    assert_eq!(trusted, [true; 4], "verify, show, push, and verify what was received");
     assert!(events.iter().all(|event| event["event"] != "warning") && ended.stderr.is_empty());
     assert!(!ended.stdout.contains("UNSIGNED") && !ended.stdout.contains("NOT TRUSTED"));
     assert_eq!(ended.data()["bundle"], "shown/shop-1.0.ferry");

@@ -49,8 +49,22 @@ pub struct HostLine {
     pub roles: &'static str,
 }
 
+/// How a site reaches its API and its pods, as the scenarios have it that are about something else.
+pub const USUAL: &str = "endpoint: {kind: local, port: 8443}\nnetwork: {kind: host-routes}\n";
+
 /// The site file of several hosts, each with its host key pinned, and with a balancer of the API on every node.
 pub fn site(driver: &dyn Driver, cluster: &str, hosts: &[HostLine], options: &SiteOptions) -> Result<String, Error> {
+    site_shaped(driver, cluster, hosts, options, USUAL)
+}
+
+/// Likewise, with lines about the endpoint and the pod network.
+pub fn site_shaped(
+    driver: &dyn Driver,
+    cluster: &str,
+    hosts: &[HostLine],
+    options: &SiteOptions,
+    shape: &str,
+) -> Result<String, Error> {
     let mut text = format!(
         "apiVersion: ferry.dev/v1
 kind: Site
@@ -70,7 +84,8 @@ ssh:
         let (address, key) = (driver.address(*host)?, fingerprint(&driver.host_key(*host)?)?);
         text.push_str(&format!("- {{name: {name}, address: {address}, roles: [{roles}], hostKey: \"{key}\"}}\n"));
     }
-    text.push_str("endpoint: {kind: local, port: 8443}\nnetwork: {kind: host-routes}\ndns: {}\n");
+    text.push_str(shape);
+    text.push_str("dns: {}\n");
     text.push_str(&options.more);
     Ok(text)
 }

@@ -6,8 +6,10 @@
 
 mod header;
 mod layout;
+mod medium;
 mod region;
 
 pub use header::{BLOCK, Header, HeaderError, padding};
 pub use layout::{Layout, Member};
+pub use medium::{Medium, ReadAt};
 pub use region::{Region, RegionReader};

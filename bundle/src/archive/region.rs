@@ -1,22 +1,21 @@
-//! A stretch of a file, read by position: many readers can share one open file.
+//! A stretch of a medium, read by position: many readers can share one open file.
 
-use std::fs::File;
 use std::io::{self, Read};
-use std::os::unix::fs::FileExt;
-use std::sync::Arc;
+
+use super::medium::Medium;
 
 /// `length` bytes of `file`, beginning at `start`.
 #[derive(Debug, Clone)]
 pub struct Region {
-    file: Arc<File>,
+    file: Medium,
     start: u64,
     length: u64,
 }
 
 impl Region {
-    /// A stretch of an open file.
+    /// A stretch of an open file, or of what stands for one.
     #[must_use]
-    pub fn new(file: Arc<File>, start: u64, length: u64) -> Self {
+    pub fn new(file: Medium, start: u64, length: u64) -> Self {
         Self { file, start, length }
     }
 

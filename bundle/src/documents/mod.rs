@@ -8,6 +8,7 @@ mod transfer_list;
 pub use readme::{readme, readme_packed};
 pub use sbom::sbom;
 pub use sums::sums;
+pub(crate) use transfer_list::csv_field;
 pub use transfer_list::{transfer_list_csv, transfer_list_text};
 
 /// A size for people, in binary units with one decimal.

@@ -95,7 +95,8 @@ pub fn transfer_list_csv(lock: &Lock) -> Vec<u8> {
     text.into_bytes()
 }
 
-fn csv_field(field: &str) -> String {
+/// A field of a CSV row, quoted where it must be; one that a spreadsheet would run as a formula gets a `'` before it.
+pub(crate) fn csv_field(field: &str) -> String {
     let field =
         if field.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{field}") } else { field.to_owned() };
     if field.contains([',', '"', '\n', '\r']) { format!("\"{}\"", field.replace('"', "\"\"")) } else { field }

@@ -11,6 +11,7 @@ use crate::lock::contents::ContentsError;
 use crate::oci::OciError;
 use crate::sign::SignatureError;
 use crate::trust::TrustError;
+use crate::volume::VolumeError;
 use crate::yaml::Problems;
 
 /// Why a bundle is refused. The number is that of the step that refused it.
@@ -30,6 +31,9 @@ pub enum OpenError {
         /// The path.
         path: PathBuf,
     },
+    /// A folder whose volumes do not give a file.
+    #[error("can't open the volumes")]
+    Volumes(#[source] VolumeError),
     /// Step 1: a member that should stand here does not.
     #[error("step 1, envelope: at byte {at} should stand {expected}, but {found}")]
     Envelope {
@@ -221,6 +225,7 @@ impl OpenError {
         match self {
             Self::Read { .. } => "read",
             Self::NotAFile { .. } => "not-a-file",
+            Self::Volumes(_) => "volumes",
             Self::Envelope { .. } => "envelope-member",
             Self::EnvelopeHeader { source, .. } => source.code(),
             Self::Signature(SignatureError::Malformed(_)) => "signature-malformed",
@@ -250,6 +255,9 @@ impl OpenError {
     /// What to do about it.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
+        if let Self::Volumes(error) = self {
+            return error.hint();
+        }
         Some(
             match self {
                 Self::Untrusted(TrustError::Threshold { .. }) => {

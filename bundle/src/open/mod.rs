@@ -24,7 +24,9 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::archive::Medium;
 use crate::trust::TrustPolicy;
+use crate::volume::reader::VolumeReader;
 
 /// How many steps there are in all.
 pub const STEPS: u8 = 9;
@@ -62,16 +64,21 @@ impl Observer for Silent {
 #[derive(Debug)]
 pub struct UnverifiedBundle {
     path: PathBuf,
-    file: Arc<File>,
+    file: Medium,
     length: u64,
 }
 
 impl UnverifiedBundle {
-    /// Opens the file. It stays open: what is checked is what is used, whatever happens to the name.
+    /// Opens the file, or the folder of volumes that stands for one. A file stays open: what is checked is what is used, whatever happens to the name.
     pub fn open(path: &Path) -> Result<Self, OpenError> {
         let fail = |source| OpenError::Read { path: path.to_owned(), source };
         let file = File::open(path).map_err(fail)?;
         let metadata = file.metadata().map_err(fail)?;
+        if metadata.is_dir() {
+            let volumes = VolumeReader::open(path).map_err(OpenError::Volumes)?;
+            let length = volumes.set().length;
+            return Ok(Self { path: path.to_owned(), file: Arc::new(volumes), length });
+        }
         if !metadata.is_file() {
             return Err(OpenError::NotAFile { path: path.to_owned() });
         }

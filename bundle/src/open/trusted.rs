@@ -1,13 +1,12 @@
 //! A bundle whose index is believed: its members can be read, each checked against the index as it is read.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::Base;
 use super::error::OpenError;
-use crate::archive::{Layout, Region};
+use crate::archive::{Layout, Medium, Region};
 use crate::compact::{Rebuilder, StoredBlob};
 use crate::digest::Digest;
 use crate::index::{Entry, Extent, Index, Storage, blob_name};
@@ -18,7 +17,7 @@ use crate::trust::Assurance;
 #[derive(Debug)]
 pub struct TrustedBundle {
     path: PathBuf,
-    file: Arc<File>,
+    file: Medium,
     length: u64,
     index: Index,
     layout: Layout,
@@ -34,7 +33,7 @@ impl TrustedBundle {
     #[expect(clippy::too_many_arguments, reason = "called once, by the steps that produced each of these")]
     pub(super) fn new(
         path: PathBuf,
-        file: Arc<File>,
+        file: Medium,
         length: u64,
         index: Index,
         layout: Layout,
@@ -210,7 +209,7 @@ impl TrustedBundle {
         self.base
     }
 
-    pub(super) fn file(&self) -> &Arc<File> {
+    pub(super) fn file(&self) -> &Medium {
         &self.file
     }
 

@@ -23,8 +23,8 @@ impl BaseArgs {
     pub fn attach(&self, bundle: TrustedBundle, trust: &TrustArgs) -> Result<TrustedBundle, Failure> {
         let mut bases: Vec<Arc<dyn Base>> = Vec::new();
         for path in &self.bases {
-            if path.is_dir() {
-                bases.push(Arc::new(existing_store(path)?));
+            if path.join("blobs/sha256").is_dir() {
+                bases.push(Arc::new(Store::open_existing(path)));
                 continue;
             }
             // An older bundle is what a base is: what the site has seen since does not count against it.
@@ -35,14 +35,6 @@ impl BaseArgs {
         }
         Ok(bundle.on(bases))
     }
-}
-
-fn existing_store(path: &Path) -> Result<Store, Failure> {
-    if !path.join("blobs/sha256").is_dir() {
-        let text = format!("{} is neither a bundle nor the folder of a store or layout", path.display());
-        return Err(Failure::new(ExitCode::Input, text));
-    }
-    Ok(Store::open_existing(path))
 }
 
 /// Whether the package names the base's serial.

@@ -24,7 +24,8 @@ pub use trust::TrustArgs;
 const EXIT_CODES: &str = "\
 Exit codes: 0 all is well · 1 a bug · 2 wrong command line · 3 wrong manifest, lock, list or key ·
 4 bundle refused: damaged · 5 bundle refused: not trusted · 6 `lock --check`: drift · 7 network ·
-8 credentials · 9 this machine: space, permissions · 10 content is not its digest · 130 interrupted";
+8 credentials · 9 this machine: space, permissions · 10 content is not its digest ·
+15 volumes are missing · 130 interrupted";
 
 /// From a wish list to one signed archive, and out of it again.
 #[derive(Debug, Parser)]
@@ -73,6 +74,12 @@ enum Verb {
     Serve(commands::serve::Args),
     /// Push a bundle's content to a registry or Harbor.
     Push(commands::push::Args),
+    /// Split a file into volumes that fit a gate, with parity and lists.
+    Split(commands::split::Args),
+    /// Put volumes together again: any order, damaged, in several rounds.
+    Receive(commands::receive::Args),
+    /// Write only what a code from `receive` asks for.
+    Resend(commands::resend::Args),
     /// Show all of it on an embedded origin; needs no network.
     Demo(commands::demo::Args),
     /// Print the JSON Schema of a document.
@@ -128,6 +135,9 @@ fn run(verb: Verb, context: &Context) -> Result<(), Failure> {
         Verb::Export(args) => commands::export::run(&args, context),
         Verb::Serve(args) => on_runtime(commands::serve::run(&args, context)),
         Verb::Push(args) => on_runtime(commands::push::run(&args, context)),
+        Verb::Split(args) => commands::split::run(&args, context),
+        Verb::Receive(args) => commands::receive::run(&args, context),
+        Verb::Resend(args) => commands::resend::run(&args, context),
         Verb::Demo(args) => on_runtime(commands::demo::run(&args, context)),
         Verb::Schema(args) => commands::schema::run(&args, context),
         Verb::Completions(args) => commands::completions::run(&args, &mut Cli::command()),

@@ -1,5 +1,7 @@
-//! `demo`: the whole way of a bundle on an embedded origin: keys, lock, bundle, verification, listing, push. Each step
+//! `demo`: the whole way of a bundle on an embedded origin: keys, lock, bundle, verification, listing, push, a gate. Each step
 //! runs the command that a person would type, and says which.
+
+mod volumes;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -106,6 +108,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     };
     push::run(&pushing, context).await?;
 
+    volumes::run(folder, &bundle, &trust, context)?;
     write_lists(folder, &trust, &bundle)?;
     finish(folder, &bundle, context);
     Ok(())
@@ -135,6 +138,9 @@ const MARK: &str = "made-by-ferry-demo";
 fn prepare(folder: &Path) -> Result<(), Failure> {
     let mark = folder.join(MARK);
     if mark.exists() {
+        for path in volumes::LEFT.map(|name| folder.join(name)).iter().filter(|path| path.is_dir()) {
+            std::fs::remove_dir_all(path).map_err(failure::io("remove", path))?;
+        }
         for path in LEFT.map(|name| folder.join(name)) {
             match std::fs::remove_file(&path) {
                 Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
@@ -243,7 +249,7 @@ fn finish(folder: &Path, bundle: &Path, context: &Context) {
     let text = format!(
         "\nIn {folder}/:\n  site.yaml, vendor-lists/, values-site.yaml   what was asked for\n  site.lock.yaml                               what it resolved to\n  \
          release.key, release.pub, …                  who signed (release.key opens with identity.age.txt)\n  {bundle}   the bundle\n  \
-         transfer-list.txt, .csv, sbom.json           what crosses the gate\n\nTry next:\n  \
+         transfer-list.txt, .csv, sbom.json           what crosses the gate\n  volumes/, received/                          as it crossed in volumes, and what came out\n\nTry next:\n  \
          ferry-bundle verify {bundle} --trust {folder}/release.pub\n  \
          ferry-bundle serve {bundle} --trust {folder}/release.pub --listen 127.0.0.1:5000\n  \
          tar tf {bundle}"

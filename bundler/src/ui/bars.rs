@@ -36,6 +36,17 @@ fn new_bar(name: &str, bytes: u64) -> ProgressBar {
     bar
 }
 
+/// Lines that stand at the screen's end until the next ones take their place, and a sign that ferry still looks.
+fn new_picture(text: &str) -> ProgressBar {
+    let picture = ProgressBar::new_spinner();
+    if let Ok(style) = ProgressStyle::with_template("{msg}\n{spinner} looking; Ctrl-C ends it, what is good is kept") {
+        picture.set_style(style);
+    }
+    picture.set_message(super::printable(text));
+    picture.enable_steady_tick(Duration::from_millis(200));
+    picture
+}
+
 impl Reporter for Bars {
     fn event(&self, event: &Event) {
         match event {
@@ -51,6 +62,10 @@ impl Reporter for Bars {
                 }
                 let bar = bytes.filter(|&n| n > 0).map(|n| new_bar(name, n));
                 *self.bar.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = bar;
+            }
+            Event::Picture { text, .. } => {
+                self.finish();
+                *self.bar.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(new_picture(text));
             }
             Event::Result { text, .. } => {
                 self.finish();

@@ -73,6 +73,7 @@ fn line(event: &Event) -> Option<String> {
             format!("  retry: {what}: {why}; attempt {attempt} in {}.{} s", after_ms / 1000, after_ms % 1000 / 100)
         }
         Event::Command { text } => format!("\n$ {text}"),
+        Event::Picture { text, .. } => text.clone(),
         Event::Note { text } => format!("  note: {text}"),
         Event::Warning { text } => format!("warning: {text}"),
     })

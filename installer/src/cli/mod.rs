@@ -25,7 +25,7 @@ struct Cli {
 const EXIT_CODES: &str =
     "Exit codes: 0 well, 1 bug, 2 command line, 3 site file or plan, 4 bundle refused, 5 bundle not trusted,
 6 hosts have drifted, 7 host unreachable or login refused, 8 secret, 9 this machine, 10 a step failed,
-11 a host is not fit, 12 not accepted, 13 somebody else is at work, 14 done with debts, 130 interrupted.
+11 a host is not fit, 12 not accepted, 13 somebody else is at work, 14 done with debts, 15 volumes are missing, 130 interrupted.
 A command that was interrupted or failed is simply run again: it goes on where it stopped.";
 
 /// What all verbs share.
@@ -91,6 +91,7 @@ mod tests {
             "install s.yaml --bundle b.ferry --trust k.pub --accept-host-keys --yes",
             "accept s.yaml --bundle b.ferry --only dns",
             "report s.yaml --json",
+            "receive /media/disc /srv/drop -o b.ferry --watch",
             "backup s.yaml",
             "restore s.yaml --snapshot latest --show",
             "restore s.yaml --snapshot etcd-1.db --confirm demo",

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ferry_bundle_format::lock::Timestamp;
 use ferry_engine::accept::{self, AcceptNeeds};
 use ferry_engine::event::Event;
 use ferry_engine::facts::Facts;
@@ -34,7 +33,7 @@ pub(crate) async fn run(arguments: &Args, common: &Common) -> Result<ExitCode, F
     let images = Session::probe_images(&supply, &facts)?;
     let mut needs = AcceptNeeds::of(&supply, &vault, &images);
     needs.only.clone_from(&arguments.only);
-    execute(&session, needs, None, &BTreeSet::new()).await
+    execute(&session, needs, &BTreeSet::new()).await
 }
 
 /// What the checks need to know, from what an apply has worked with.
@@ -43,12 +42,11 @@ pub(crate) fn needs(workshop: &Workshop, facts: &BTreeMap<String, Facts>) -> Res
     Ok(AcceptNeeds::of(&workshop.supply, &workshop.vault, &images))
 }
 
-/// Runs the checks and writes the report. `since` is when the cluster was last changed; hosts that are `owed` their steps are
+/// Runs the checks and writes the report. Hosts that are `owed` their steps are
 /// left out, which is said.
 pub(crate) async fn execute(
     session: &Session,
     mut needs: AcceptNeeds,
-    since: Option<i64>,
     owed: &BTreeSet<String>,
 ) -> Result<ExitCode, Failure> {
     session.began("accept", None, None);
@@ -60,7 +58,6 @@ pub(crate) async fn execute(
         let text = format!("owed their steps, and not part of these checks: {}", list.join(", "));
         session.journal.record(&Event::Note { text });
     }
-    needs.since = since.map(Timestamp::from_unix);
     needs.stop = session.stop.clone();
     let verdicts = accept::run(&site, &hosts, &session.journal, &needs).await;
     session.journal.record(&verdicts.ended());

@@ -42,6 +42,6 @@ pub(crate) async fn run(arguments: &Args, common: &Common) -> Result<ExitCode, F
         return Ok(applied.code);
     }
     let needs = accept::needs(&workshop, &facts)?;
-    let accepted = accept::execute(&session, needs, Some(session::now()), &applied.owed).await?;
+    let accepted = accept::execute(&session, needs, &applied.owed).await?;
     Ok(applied.and(accepted))
 }

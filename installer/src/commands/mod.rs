@@ -7,6 +7,7 @@ mod check;
 mod install;
 mod nodes;
 mod plan;
+mod receive;
 mod report;
 mod restore;
 mod site;
@@ -24,6 +25,8 @@ use crate::failure::{ExitCode, Failure};
 pub(crate) enum Verb {
     /// Everything, in order: look at the hosts, plan, apply, accept, report.
     Install(install::Args),
+    /// Put the volumes of a bundle together again: any order, damaged, in several rounds.
+    Receive(receive::Args),
     /// Make, check and describe site files.
     Site(site::Args),
     /// Say whether the hosts are fit. Changes nothing that it does not take away again.
@@ -51,6 +54,7 @@ impl Verb {
     pub(crate) async fn run(&self, common: &Common) -> Result<ExitCode, Failure> {
         match self {
             Self::Install(arguments) => install::run(arguments, common).await,
+            Self::Receive(arguments) => receive::run(arguments, common),
             Self::Site(arguments) => site::run(arguments),
             Self::Check(arguments) => check::run(arguments, common).await,
             Self::Plan(arguments) => plan::run(arguments, common).await,

@@ -99,7 +99,7 @@ async fn add(arguments: &AddArgs, common: &Common) -> Result<ExitCode, Failure> 
         return Ok(applied.code);
     }
     let needs = accept::needs(&workshop, &facts)?;
-    let accepted = accept::execute(&session, needs, Some(session::now()), &applied.owed).await?;
+    let accepted = accept::execute(&session, needs, &applied.owed).await?;
     Ok(applied.and(accepted))
 }
 
@@ -195,7 +195,7 @@ async fn remove(arguments: &RemoveArgs, common: &Common) -> Result<ExitCode, Fai
         return Ok(applied.code);
     }
     let needs = accept::needs(&workshop, &facts)?;
-    let accepted = accept::execute(&session, needs, Some(session::now()), &applied.owed).await?;
+    let accepted = accept::execute(&session, needs, &applied.owed).await?;
     Ok(applied.and(accepted))
 }
 

@@ -1,7 +1,7 @@
 //! Blocks with codes of their own: the description of the codes (RFC 1951 3.2.7), and tokens written with them.
 //!
-//! Runs of equal lengths are described greedily, the longest repetition first and from the literals into the distances,
-//! as all encoders here do.
+//! Runs of equal lengths are described greedily, the longest repetition first, as all encoders here do. Those of the Go
+//! family let a run go on from the literals into the distances, zlib does not.
 
 use super::alphabet::{
     DISTANCE_BASE, DISTANCE_EXTRA, DISTANCES, LENGTH_BASE, LENGTH_EXTRA, LENGTH_SYMBOL, LITERALS, Token,
@@ -12,7 +12,7 @@ use super::huffman::{Code, Codes};
 use super::lengths::PackageMerge;
 
 /// Symbols of the code that describes the codes, and the order in which their lengths are written.
-const META: usize = 19;
+pub(crate) const META: usize = 19;
 const META_ORDER: [usize; META] = [16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15];
 
 /// One step of the description of the code lengths: a symbol, its extra bits, and how many of them there are.
@@ -50,14 +50,45 @@ impl Default for Header {
 }
 
 impl Header {
-    /// Lays out the description of these codes; its size in bits.
+    /// Lays out the description of these codes; its size in bits. Runs go on from the literals into the distances.
     pub(crate) fn describe(&mut self, literals: &[Code], distances: &[Code], room: &mut PackageMerge) -> u64 {
+        self.clear(literals, distances);
+        self.describe_lengths(literals.iter().chain(distances).map(|code| code.length));
+        self.codes.fit(&self.counts, 7, room);
+        self.size()
+    }
+
+    /// As [`Self::describe`], with runs that end where the distances begin, and another way to fit the codes.
+    pub(crate) fn describe_apart(
+        &mut self,
+        literals: &[Code],
+        distances: &[Code],
+        fit: impl FnOnce(&[u32; META], &mut Codes<META>),
+    ) -> u64 {
+        self.clear(literals, distances);
+        self.describe_lengths(literals.iter().map(|code| code.length));
+        self.describe_lengths(distances.iter().map(|code| code.length));
+        fit(&self.counts, &mut self.codes);
+        self.size()
+    }
+
+    fn clear(&mut self, literals: &[Code], distances: &[Code]) {
         self.literal_symbols = literals.len();
         self.distance_symbols = distances.len();
         self.counts = [0; META];
         self.run_count = 0;
-        // Runs go on from the literals into the distances.
-        let mut lengths = literals.iter().chain(distances).map(|code| code.length).peekable();
+    }
+
+    /// The size in bits once the codes are there.
+    fn size(&mut self) -> u64 {
+        let last = META_ORDER.iter().rposition(|symbol| self.codes.of[*symbol].length != 0).unwrap_or(0);
+        self.meta_symbols = (last + 1).max(4);
+        let extra = u64::from(self.counts[16]) * 2 + u64::from(self.counts[17]) * 3 + u64::from(self.counts[18]) * 7;
+        3 + 5 + 5 + 4 + 3 * self.meta_symbols as u64 + self.codes.cost(&self.counts) + extra
+    }
+
+    fn describe_lengths(&mut self, lengths: impl Iterator<Item = u8>) {
+        let mut lengths = lengths.peekable();
         while let Some(length) = lengths.next() {
             let mut count = 1;
             while lengths.next_if_eq(&length).is_some() {
@@ -65,11 +96,6 @@ impl Header {
             }
             self.describe_run(length, count);
         }
-        self.codes.fit(&self.counts, 7, room);
-        let last = META_ORDER.iter().rposition(|symbol| self.counts[*symbol] != 0).unwrap_or(0);
-        self.meta_symbols = (last + 1).max(4);
-        let extra = u64::from(self.counts[16]) * 2 + u64::from(self.counts[17]) * 3 + u64::from(self.counts[18]) * 7;
-        3 + 5 + 5 + 4 + 3 * self.meta_symbols as u64 + self.codes.cost(&self.counts) + extra
     }
 
     /// The same length `count` times: taken greedily, the longest repetition first, what is left singly.
@@ -107,7 +133,12 @@ impl Header {
 
     /// Writes the beginning of a block that is not the last one: its kind and the description.
     pub(crate) fn write(&self, bits: &mut BitWriter) {
-        bits.put(0b100, 3);
+        self.write_as(false, bits);
+    }
+
+    /// Writes the beginning of a block, the last one or not.
+    pub(crate) fn write_as(&self, last: bool, bits: &mut BitWriter) {
+        bits.put(0b100 | u64::from(last), 3);
         bits.put(self.literal_symbols as u64 - 257, 5);
         bits.put(self.distance_symbols as u64 - 1, 5);
         bits.put(self.meta_symbols as u64 - 4, 4);

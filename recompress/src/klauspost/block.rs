@@ -2,6 +2,7 @@
 //! of plain bytes become one block of the format, its end mark owed until new codes or another kind of block come.
 
 use super::estimate::estimated_bits;
+use super::flavour::Flavour;
 use crate::deflate::alphabet::{DISTANCES, END, LITERALS, Token};
 use crate::deflate::bits::BitWriter;
 use crate::deflate::count::Counts;
@@ -11,12 +12,12 @@ use crate::deflate::lengths::PackageMerge;
 
 /// With fewer tokens than this, the codes every decoder knows are considered.
 const FEW_TOKENS: usize = 250;
-/// New codes must look better by 1/128.
-const PENALTY: u32 = 7;
 /// What a header is thought to take before one has been written.
 const GUESSED_HEADER: u64 = 70 * 8;
 /// From this size on, evenly distributed bytes are stored without trying.
 const JUDGED: usize = 1024;
+/// The most bytes a stored block can hold.
+const MOST_STORED: usize = 65535;
 
 /// Codes that were described and whose end mark is owed.
 #[derive(Debug, Clone, Copy)]
@@ -31,6 +32,9 @@ struct Open {
 #[derive(Debug)]
 pub(crate) struct SharedBlocks {
     pub(crate) bits: BitWriter,
+    flavour: Flavour,
+    /// New codes must look better by one part in two to this power.
+    penalty: u32,
     counts: Counts,
     literals: Codes<LITERALS>,
     distances: Codes<DISTANCES>,
@@ -48,9 +52,11 @@ fn stored_bits(plain: &[u8]) -> u64 {
 }
 
 impl SharedBlocks {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(flavour: Flavour, penalty: u32) -> Self {
         Self {
             bits: BitWriter::default(),
+            flavour,
+            penalty,
             counts: Counts::default(),
             literals: Codes::default(),
             distances: Codes::default(),
@@ -63,32 +69,38 @@ impl SharedBlocks {
         }
     }
 
-    /// A block of matches and literals. With `last_of_stream` (a flush follows) its end is written at once.
-    pub(crate) fn tokens(&mut self, tokens: &[Token], plain: &[u8], last_of_stream: bool) {
+    /// A block of matches and literals. With `last_of_stream` (a flush follows) its end is written at once. Without
+    /// `plain` (it is no longer in the window) it can't be stored.
+    pub(crate) fn tokens(&mut self, tokens: &[Token], plain: Option<&[u8]>, last_of_stream: bool) {
         self.counts.of_tokens(tokens);
         // The end mark is a token where it is written with the block.
         let count = tokens.len() + usize::from(last_of_stream);
-        self.counts.literals[END] = u32::from(last_of_stream);
+        let counts_end = last_of_stream || self.flavour.trims();
+        self.counts.literals[END] = u32::from(counts_end);
         if self.open.is_some_and(|open| open.literals_only) || !self.codes_suffice() {
             self.end_open();
         }
-        if last_of_stream {
+        if counts_end {
             self.counts.at_least_one_distance();
         }
         let extra = self.counts.extra_bits();
-        let stored = stored_bits(plain);
+        let plain = plain.filter(|plain| plain.len() <= MOST_STORED);
+        let no_larger = |size: u64| plain.filter(|plain| stored_bits(plain) <= size);
         if let Some(open) = self.open {
             let new = open.header + estimated_bits(&self.counts, count);
-            let new = new + u64::from(self.literals.of[END].length) + (new >> PENALTY);
+            let new = new + u64::from(self.literals.of[END].length) + (new >> self.penalty);
             let old = self.literals.cost(&self.counts.literals) + self.distances.cost(&self.counts.distances) + extra;
             if new < old {
                 self.end_open();
             }
             let size = new.min(old);
             if count < FEW_TOKENS && self.fixed_size(extra) + 7 < size {
-                return if stored <= size { self.stored(plain) } else { self.with_fixed_codes(tokens) };
+                return match no_larger(size) {
+                    Some(plain) => self.stored(plain),
+                    None => self.with_fixed_codes(tokens),
+                };
             }
-            if stored <= size {
+            if let Some(plain) = no_larger(size) {
                 return self.stored(plain);
             }
         }
@@ -101,9 +113,12 @@ impl SharedBlocks {
                 + extra;
             let fixed = self.fixed_size(extra);
             if count < FEW_TOKENS && fixed <= size {
-                return if stored <= fixed { self.stored(plain) } else { self.with_fixed_codes(tokens) };
+                return match no_larger(fixed) {
+                    Some(plain) => self.stored(plain),
+                    None => self.with_fixed_codes(tokens),
+                };
             }
-            if stored <= size {
+            if let Some(plain) = no_larger(size) {
                 return self.stored(plain);
             }
             self.header.write(&mut self.bits);
@@ -124,7 +139,7 @@ impl SharedBlocks {
         self.counts.literals[END] = 1;
         self.trial.fit(&self.counts.literals, 15, &mut self.room);
         let new = self.trial.cost(&self.counts.literals) + self.open.map_or(GUESSED_HEADER, |open| open.header);
-        let new = new + (new >> PENALTY);
+        let new = new + (new >> self.penalty);
         if stored_bits(plain) <= new {
             return self.stored(plain);
         }
@@ -199,7 +214,7 @@ impl SharedBlocks {
     fn fit(&mut self, last_of_stream: bool) -> u64 {
         self.literals.fit(&self.counts.literals, 15, &mut self.room);
         self.distances.fit(&self.counts.distances, 15, &mut self.room);
-        if last_of_stream {
+        if last_of_stream || self.flavour.trims() {
             self.header.describe(self.literals.used(), self.distances.used(), &mut self.room)
         } else {
             self.header.describe(&self.literals.of, &self.distances.of, &mut self.room)

@@ -11,14 +11,14 @@ fn recipe(level: i8, writes: Writes) -> Recipe {
     Recipe { encoder: EncoderId::GoFlateClassicV1, level, writes, header: GzipHeader::of_go(level), borders: vec![] }
 }
 
-fn made(recipe: &Recipe, plain: &[u8]) -> Vec<u8> {
+pub(crate) fn made(recipe: &Recipe, plain: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
     let encoded = encode(recipe, plain, &mut out).expect("memory does not fail");
     assert_eq!((encoded.plain, encoded.gzip), (plain.len() as u64, out.len() as u64));
     out
 }
 
-fn first_difference(ours: &[u8], theirs: &[u8]) -> String {
+pub(crate) fn first_difference(ours: &[u8], theirs: &[u8]) -> String {
     let at = ours.iter().zip(theirs).take_while(|(ours, theirs)| ours == theirs).count();
     format!("they part at {at}; ours has {} bytes, theirs {}", ours.len(), theirs.len())
 }
@@ -33,70 +33,6 @@ fn every_input_at_every_level_is_what_go_makes() {
             let (ours, theirs) = (made(&recipe(level, Writes::Aligned), plain), oracle.gzip(level, plain, &[]));
             assert!(ours == theirs, "{name} at level {level}: {}", first_difference(&ours, &theirs));
         }
-    }
-}
-
-/// Lengths around the pieces of pgzip.
-fn long_inputs() -> Vec<(String, Vec<u8>)> {
-    let pieces = [prose(1_500_000, 1), noise(200_000, 2), records(2_500_000, 3)].concat();
-    let mut inputs = vec![("pieces".to_owned(), pieces)];
-    let piece = 1 << 20;
-    let lengths = [
-        piece - 16_385,
-        piece - 16_384,
-        piece - 16_383,
-        piece - 16,
-        piece - 1,
-        piece,
-        piece + 1,
-        piece + 12,
-        piece + 13,
-        piece + 32,
-        piece + 33,
-        piece + 127,
-        piece + 128,
-        2 * piece - 1,
-        2 * piece,
-        3 * piece + 70_000,
-    ];
-    for (index, length) in lengths.into_iter().enumerate() {
-        let seed = index as u64;
-        let mixed = [prose(length / 3, seed), noise(length / 3, seed + 1), records(length - 2 * (length / 3), seed)];
-        inputs.push((format!("mixed {length}"), mixed.concat()));
-        inputs.push((format!("records {length}"), records(length, seed)));
-    }
-    inputs
-}
-
-#[test]
-fn every_input_is_what_klauspost_and_pgzip_make() {
-    let Some(mut oracle) = Oracle::start() else { return };
-    if !oracle.others {
-        return;
-    }
-    let mut numbers = Numbers(11);
-    for (name, plain) in generated().into_iter().chain(real()).chain(long_inputs()) {
-        let cuts: Vec<usize> = (0..20).map(|_| numbers.below(100_000)).collect();
-        let kinds = [(EncoderId::KlauspostPgzipV1, b'p'), (EncoderId::KlauspostGzipV1, b'k')];
-        for (encoder, kind) in kinds {
-            let theirs = oracle.other(kind, &plain, &cuts);
-            let header = GzipHeader::read(&theirs[..]).expect("memory").expect("a header");
-            let ours = made(&Recipe { encoder, level: 5, writes: Writes::Aligned, header, borders: vec![] }, &plain);
-            assert!(ours == theirs, "{name} by {}: {}", encoder.name(), first_difference(&ours, &theirs));
-        }
-    }
-}
-
-#[test]
-fn a_blob_of_pgzip_is_found() {
-    let Some(mut oracle) = Oracle::start() else { return };
-    if !oracle.others {
-        return;
-    }
-    for (kind, encoder) in [(b'p', EncoderId::KlauspostPgzipV1), (b'k', EncoderId::KlauspostGzipV1)] {
-        let blob = oracle.other(kind, &prose(3_000_000, 4), &[]);
-        let found = find_recipe(|| Ok(&blob[..])).expect("memory").expect("a recipe");
-        assert_eq!((found.encoder, found.level), (encoder, 5));
     }
 }
 

@@ -55,3 +55,33 @@ fn klauspost_v1_is_frozen() {
         .map(|encoder| digest(encoder, 5, Writes::Aligned, &inputs));
     assert_eq!(found, ["463860fa0d6228c7341d9f708ad477b7", "f56fb5184f2c034b5ba273345ad1969c"]);
 }
+
+/// One digest for all levels of an encoder, over the digests of the levels.
+fn of_all_levels(encoder: EncoderId, inputs: &[(String, Vec<u8>)]) -> String {
+    let mut all = Sha256::new();
+    for level in (-2..=9).filter(|level| encoder.has_level(*level)) {
+        all.update(digest(encoder, level, Writes::Aligned, inputs));
+    }
+    all.finalize()[..16].iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[test]
+fn every_level_of_the_others_is_frozen() {
+    let mut inputs = generated();
+    inputs.push(("pieces".into(), [prose(1_500_000, 1), noise(200_000, 2), records(900_000, 3)].concat()));
+    let ids = &EncoderId::ALL[1..];
+    let found: Vec<_> = ids.iter().map(|id| (id.name(), of_all_levels(*id, &inputs))).collect();
+    let found: Vec<_> = found.iter().map(|(name, digest)| (*name, digest.as_str())).collect();
+    assert_eq!(
+        found,
+        [
+            ("klauspost-pgzip-v1", ""),
+            ("klauspost-gzip-v1", ""),
+            ("zlib-v1", ""),
+            ("gnu-gzip-v1", ""),
+            ("go-flate-1.27-v1", ""),
+            ("klauspost-pgzip-v2", ""),
+            ("klauspost-gzip-v2", "")
+        ]
+    );
+}

@@ -3,4 +3,6 @@
 mod differential;
 mod golden;
 mod inputs;
+mod klauspost;
 mod oracle;
+mod zlib;

@@ -82,14 +82,13 @@ fn tell(cost: &Cost) {
         cost.sent as f64 / hosts / 1e3
     ));
     say(&format!(
-        "  a worker got {} to {} commands, which read {:.0} to {:.0} kB ({:.0} kB are the probe)",
+        "  a worker got {} to {} commands, which read {:.0} to {:.0} kB",
         cost.worker_commands.0,
         cost.worker_commands.1,
         cost.worker_input.0 as f64 / 1e3,
-        cost.worker_input.1 as f64 / 1e3,
-        cost.probe as f64 / 1e3
+        cost.worker_input.1 as f64 / 1e3
     ));
-    say(&format!("  bundle content in the whole plan, without the probe: {} bytes", cost.content));
+    say(&format!("  bundle content over the operator's link in the whole plan: {} bytes", cost.content));
     say(&format!(
         "  {} changes, {} when run again; {} findings, {} in the way; plan {:.1} MB, journal {:.1} MB",
         cost.changed,

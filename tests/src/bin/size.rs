@@ -70,7 +70,9 @@ fn run() -> Result<(), Failure> {
         return Err("size OLD.tar NEW.tar [OLD.tar NEW.tar …]".into());
     }
     let level = 6;
-    say("layer                       plain MB   gzip MB   alone MB   of gzip   against older MB   of gzip   make, again s");
+    say(
+        "layer                       plain MB   gzip MB   alone MB   of gzip   against older MB   of gzip   make, again s",
+    );
     let (mut gzip, mut full, mut changed) = (0, 0, 0);
     for pair in arguments.chunks_exact(2) {
         let (old, new) = (layer(Path::new(&pair[0]), level)?, layer(Path::new(&pair[1]), level)?);

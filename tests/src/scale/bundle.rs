@@ -46,10 +46,21 @@ const IMAGES: [&str; 5] = [
 /// # Panics
 /// Never: the names are literals that are names.
 pub fn supply(path: &Path) -> Result<Supply, Box<dyn std::error::Error>> {
+    supply_with(path, &[], &[])
+}
+
+/// Likewise, with more images by name and more files by name and content.
+///
+/// # Errors
+/// When it can't be written or read, or a name is none.
+///
+/// # Panics
+/// When a file's name is none.
+pub fn supply_with(path: &Path, images: &[&str], files: &[(&str, &str)]) -> Result<Supply, Box<dyn std::error::Error>> {
     let mut fake = Fake::new(7, 50_000);
     let image = fake.lock.images.first().cloned().ok_or("the fake carries images")?;
     fake.lock.images.clear();
-    for name in IMAGES {
+    for name in IMAGES.iter().chain(images) {
         let name = Reference::parse(name)?;
         let from = Origin::Registry(name.name());
         fake.lock.images.push(LockedImage { name, from, ..image.clone() });
@@ -60,6 +71,9 @@ pub fn supply(path: &Path) -> Result<Supply, Box<dyn std::error::Error>> {
         file(&mut fake, name, noise(1_000 + n as u64, PROGRAM));
     }
     file(&mut fake, "ferry-probe", noise(900, PROBE));
+    for (name, text) in files {
+        file(&mut fake, name, text.as_bytes().to_vec());
+    }
     for (n, (name, members)) in ARCHIVES.into_iter().enumerate() {
         let add = |tar: Tarball, (m, member): (usize, &&str)| {
             tar.executable(member, &noise(2_000 + 10 * n as u64 + m as u64, PROGRAM))

@@ -25,9 +25,7 @@ pub struct Cost {
     pub worker_input: (u64, u64),
     /// Bytes that commands of all hosts read.
     pub input: u64,
-    /// Bytes of the probe, which is brought to each host.
-    pub probe: u64,
-    /// Bytes of the bundle that the whole plan takes over the operator's link, but for the probe on each host.
+    /// Bytes of the bundle that the whole plan takes over the operator's link.
     pub content: u64,
     /// Changes that the stage `hosts` made.
     pub changed: usize,

@@ -23,7 +23,6 @@ use ferry_engine::registry::ProbeImage;
 use ferry_engine::run::{self, Workshop, lease};
 use ferry_engine::site::{self, Site};
 use ferry_engine::step::Context;
-use ferry_engine::supply::Supply;
 use ferry_engine::vault::{Vault, VaultKey};
 
 use super::bundle;
@@ -116,7 +115,7 @@ pub async fn drive(farm: &Path, folder: &Path, count: usize) -> Result<Cost, Fai
     let mut plan = plan::build(&mut Context::new(&site, &facts, &supply, &mut vault, &images), now)?;
     vault.save()?;
     watch.lap("plan");
-    let (content, probe) = content(&plan, &supply)?;
+    let content = content(&plan);
     let path = folder.join("plan.json");
     plan::save(&plan, &path)?;
     let size = std::fs::metadata(&path)?.len();
@@ -156,7 +155,6 @@ pub async fn drive(farm: &Path, folder: &Path, count: usize) -> Result<Cost, Fai
         worker_commands: range(&mut workers().map(|one| one.commands)),
         worker_input: range(&mut workers().map(|one| one.input)),
         input: traffic.iter().map(|one| one.input).sum(),
-        probe,
         content,
         changed,
         changed_again,
@@ -198,20 +196,15 @@ fn needs() -> Needs {
     }
 }
 
-/// Bytes of the bundle that the whole plan takes over the operator's link without the probe, and those of the probe.
-fn content(plan: &Plan, supply: &Supply) -> Result<(u64, u64), Failure> {
-    let probe = supply.file("ferry-probe", Arch::Amd64)?;
+/// Bytes of the bundle that the whole plan takes over the operator's link.
+fn content(plan: &Plan) -> u64 {
     let actions = plan.steps().flat_map(|step| &step.actions).map(|planned| &planned.action);
-    let bytes = actions.filter(|action| match action {
-        Action::File(file) => match &file.content {
-            Content::Blob { digest, .. } => *digest != probe.digest,
-            Content::Member { .. } => true,
-            _ => false,
-        },
+    let crosses = |action: &&Action| match action {
+        Action::File(file) => matches!(file.content, Content::Blob { .. } | Content::Member { .. }),
         Action::Push(_) => true,
         _ => false,
-    });
-    Ok((bytes.map(Action::bytes).sum(), probe.size))
+    };
+    actions.filter(crosses).map(Action::bytes).sum()
 }
 
 async fn apply(plan: &Plan, hosts: &Hosts, workshop: &Workshop) -> Result<usize, Failure> {

@@ -90,6 +90,13 @@ pub(super) fn processes(host: &HostPlace) -> BTreeSet<u32> {
     found
 }
 
+/// Seconds that processors have spent on the host's processes since it came up; 0 where nobody counts.
+pub(super) fn processor_seconds(host: &HostPlace) -> f64 {
+    let usage = of_hierarchy(host, "cpuacct").map(|path| path.join("cpuacct.usage"));
+    let text = usage.and_then(|path| fs::read_to_string(path).ok()).unwrap_or_default();
+    text.trim().parse().map_or(0.0, |nanoseconds| Duration::from_nanos(nanoseconds).as_secs_f64())
+}
+
 fn collect(path: &Path, found: &mut BTreeSet<u32>) {
     let text = fs::read_to_string(path.join("cgroup.procs")).unwrap_or_default();
     found.extend(text.lines().filter_map(|line| line.parse::<u32>().ok()));

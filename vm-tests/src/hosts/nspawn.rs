@@ -38,6 +38,12 @@ impl Nspawn {
         Ok(Self { place: place.clone(), lab, _held: None })
     }
 
+    /// Seconds that processors have spent on all hosts since they came up.
+    #[must_use]
+    pub fn processor_seconds(&self) -> f64 {
+        self.lab.existing().iter().map(cgroup::processor_seconds).sum()
+    }
+
     /// The lab.
     pub fn lab(&self) -> &Lab {
         &self.lab

@@ -40,12 +40,7 @@ fn toolchain() -> Result<String, Error> {
 fn build(component: &Component, place: &Place, go: &str, ui: &Ui) -> Result<Built, Error> {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("components").join(component.name);
     let mut recipe = vec![go.to_owned(), format!("{component:?}")];
-    let mut files: Vec<PathBuf> = fs::read_dir(&source)
-        .map_err(Error::file("list", &source))?
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .collect();
-    files.sort();
-    for file in &files {
+    for file in &files_below(&source)? {
         recipe.push(fs::read_to_string(file).map_err(Error::file("read", file))?);
     }
     let hash = recipe_hash(recipe.iter().map(String::as_str));
@@ -59,6 +54,21 @@ fn build(component: &Component, place: &Place, go: &str, ui: &Ui) -> Result<Buil
         ui.say(format!("built {} ({:.0} s)", component.name, began.elapsed().as_secs_f64()));
     }
     Ok(Built { name: component.name, folder, hash })
+}
+
+/// All files in a folder and in those below it, in order.
+fn files_below(folder: &Path) -> Result<Vec<PathBuf>, Error> {
+    let entries = fs::read_dir(folder).map_err(Error::file("list", folder))?;
+    let mut files = Vec::new();
+    for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
+        if path.is_dir() {
+            files.extend(files_below(&path)?);
+        } else {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
 }
 
 fn go_build(component: &Component, source: &Path, folder: &Path) -> Result<(), Error> {

@@ -21,7 +21,7 @@ const fn pure(name: &'static str, ldflags: &'static [&'static str]) -> Component
 }
 
 /// The components, those that take longest first.
-pub(super) const COMPONENTS: [Component; 9] = [
+pub(super) const COMPONENTS: [Component; 10] = [
     pure(
         "kubernetes",
         &[
@@ -47,6 +47,13 @@ pub(super) const COMPONENTS: [Component; 9] = [
     Component { name: "runc", ldflags: &["-X main.gitCommit=v1.3.6"], cgo: true, tags: "netgo,osusergo,seccomp" },
     pure("cni-plugins", &["-X github.com/containernetworking/plugins/pkg/utils/buildversion.BuildVersion=v1.9.1"]),
     pure("pause", &[]),
+    // One of its backends is written in C.
+    Component {
+        name: "flannel",
+        ldflags: &["-X github.com/flannel-io/flannel/pkg/version.Version=v0.28.4"],
+        cgo: true,
+        tags: "netgo,osusergo",
+    },
 ];
 
 /// A file that is served in a vendor's place.
@@ -153,6 +160,8 @@ pub(super) enum Userland {
     Netfilter,
     /// The balancer.
     Haproxy,
+    /// What holds a virtual address.
+    Keepalived,
 }
 
 const fn image(reference: &'static str, component: &'static str, name: &'static str, path: &'static str) -> Recipe {
@@ -160,7 +169,7 @@ const fn image(reference: &'static str, component: &'static str, name: &'static 
 }
 
 /// The images. Those of Kubernetes get their command from kubeadm's manifests.
-pub(super) const IMAGES: [Recipe; 9] = [
+pub(super) const IMAGES: [Recipe; 11] = [
     image("registry.k8s.io/kube-apiserver:v1.34.4", "kubernetes", "kube-apiserver", "usr/local/bin/kube-apiserver"),
     image(
         "registry.k8s.io/kube-controller-manager:v1.34.4",
@@ -200,5 +209,17 @@ pub(super) const IMAGES: [Recipe; 9] = [
         path: "",
         entrypoint: &["haproxy", "-W", "-db", "-f", "/usr/local/etc/haproxy/haproxy.cfg"],
         userland: Userland::Haproxy,
+    },
+    Recipe {
+        userland: Userland::Netfilter,
+        entrypoint: &["/opt/bin/flanneld"],
+        ..image("ghcr.io/flannel-io/flannel:v0.28.4", "flannel", "flannel", "opt/bin/flanneld")
+    },
+    Recipe {
+        reference: "docker.io/osixia/keepalived:2.0.20",
+        program: None,
+        path: "",
+        entrypoint: &["keepalived", "--dont-fork", "--log-console"],
+        userland: Userland::Keepalived,
     },
 ];

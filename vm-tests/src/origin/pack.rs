@@ -101,7 +101,8 @@ pub(super) fn image(
     trees: &Trees,
     recipe: &'static Recipe,
 ) -> Result<PackedImage, Error> {
-    let tree = if recipe.userland == Userland::Haproxy { &trees.extra } else { &trees.hosts };
+    let extra = matches!(recipe.userland, Userland::Haproxy | Userland::Keepalived);
+    let tree = if extra { &trees.extra } else { &trees.hosts };
     let reference = Reference::parse(recipe.reference).map_err(|error| Error::Asked(error.to_string()))?;
     let source = recipe.program.map(|program| built(components, program.component)).transpose()?;
     // The tree's name is the hash of its recipe.
@@ -148,7 +149,10 @@ fn app_layer(path: &Path, components: &[Built], tree: &Path, recipe: &Recipe) ->
         Userland::None => {}
         Userland::Busybox => userland::busybox(&mut archive, tree)?,
         Userland::Netfilter => userland::netfilter(&mut archive, tree)?,
-        Userland::Haproxy => userland::haproxy(&mut archive, tree)?,
+        Userland::Haproxy => userland::program(&mut archive, tree, "usr/sbin/haproxy", "usr/local/sbin/haproxy")?,
+        Userland::Keepalived => {
+            userland::program(&mut archive, tree, "usr/sbin/keepalived", "usr/local/sbin/keepalived")?;
+        }
     }
     archive.finish()
 }

@@ -24,7 +24,7 @@ const PROGRAMS: [&str; 5] = [
 ];
 
 /// Debian packages that images have and hosts do not.
-const EXTRA: [&str; 1] = ["haproxy"];
+const EXTRA: [&str; 2] = ["haproxy", "keepalived"];
 
 /// The tree with the packages that only images have: unpacked, never configured.
 pub(super) fn tree(place: &Place) -> Result<PathBuf, Error> {
@@ -41,10 +41,9 @@ pub(super) fn tree(place: &Place) -> Result<PathBuf, Error> {
     Ok(place.made(&name, make)?.0)
 }
 
-/// haproxy where its own image has it, and its libraries.
-pub(super) fn haproxy(archive: &mut Archive, tree: &Path) -> Result<(), Error> {
-    let program = "usr/sbin/haproxy";
-    archive.file("usr/local/sbin/haproxy", &tree.join(program))?;
+/// A program where its own image has it, and its libraries.
+pub(super) fn program(archive: &mut Archive, tree: &Path, program: &str, path: &str) -> Result<(), Error> {
+    archive.file(path, &tree.join(program))?;
     for library in libraries(tree, &[program.to_owned()])? {
         archive.file(&library, &resolved(tree, &library)?)?;
     }

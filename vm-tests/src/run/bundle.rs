@@ -1,6 +1,6 @@
 //! The maker's side: a key, an origin, the bundle, its signature, its verification with nothing but the public key.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::{Bench, Shipped, shipped};
 use crate::error::Error;
@@ -21,6 +21,11 @@ pub struct Bundle {
 impl Bundle {
     /// Makes a bundle from a manifest of the repository, unmodified.
     pub fn made(bench: &Bench, shipped: &Shipped, manifest: &str) -> Result<Self, Error> {
+        Self::of(bench, shipped, &shipped::workspace().join("manifests").join(manifest))
+    }
+
+    /// Makes a bundle from a manifest anywhere.
+    pub fn of(bench: &Bench, shipped: &Shipped, manifest: &Path) -> Result<Self, Error> {
         let stock =
             bench.step("origin: build and pack what is not there yet", || Stock::made(&bench.place, &bench.ui))?;
         let served = bench.step("origin: serve on loopback", || Served::start(&stock, 0, &bench.work))?;
@@ -42,8 +47,7 @@ impl Bundle {
         };
         let text = |path: PathBuf| path.display().to_string();
         run("bundle: make a signing key", "keygen", vec!["release".into()])?;
-        let manifest = shipped::workspace().join("manifests").join(manifest);
-        let mut words = vec![text(manifest), "-o".into(), text(path("site.ferry")), "--lock".into()];
+        let mut words = vec![text(manifest.to_owned()), "-o".into(), text(path("site.ferry")), "--lock".into()];
         words.extend([text(path("site.lock.yaml")), "--sign".into(), text(path("release.key"))]);
         words.extend(served.flags());
         run("bundle: resolve, fetch, pack and sign", "make", words)?;

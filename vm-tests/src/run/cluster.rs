@@ -32,11 +32,12 @@ pub(super) fn all(bench: &Bench, host: u8, bundle: &Bundle) -> Result<(), Error>
     nodes(bench, host, 1)?;
     pods(bench, host)?;
     images(bench, host, bundle)?;
-    workload(bench, host)
+    workload(bench, host).map(drop)
 }
 
-/// Everything that must hold of a cluster of several hosts: `nodes` of them, seen from the control plane on `host`.
-pub(super) fn several(bench: &Bench, host: u8, nodes_expected: usize, bundle: &Bundle) -> Result<(), Error> {
+/// Everything that must hold of a cluster of several hosts: `nodes` of them, seen from the control plane on `host`. Says when
+/// the workload had come to its end.
+pub(super) fn several(bench: &Bench, host: u8, nodes_expected: usize, bundle: &Bundle) -> Result<Instant, Error> {
     nodes(bench, host, nodes_expected)?;
     pods(bench, host)?;
     images(bench, host, bundle)?;
@@ -113,8 +114,8 @@ fn images(bench: &Bench, host: u8, bundle: &Bundle) -> Result<(), Error> {
     Ok(())
 }
 
-/// Two pods behind a Service, names, and a volume that keeps what was written when its pod is gone.
-fn workload(bench: &Bench, host: u8) -> Result<(), Error> {
+/// Two pods behind a Service, names, and a volume that keeps what was written when its pod is gone. Says when that was seen.
+fn workload(bench: &Bench, host: u8) -> Result<Instant, Error> {
     let driver = &bench.driver;
     let apply = driver.ssh(host, "root")?.arg("kubectl --kubeconfig /etc/kubernetes/admin.conf apply -f -");
     bench.step("cluster: apply a workload", || apply.input(WORKLOAD).run())?;
@@ -128,6 +129,7 @@ fn workload(bench: &Bench, host: u8) -> Result<(), Error> {
             std::thread::sleep(Duration::from_millis(500));
         }
     })?;
+    let ended = Instant::now();
     let log = kubectl(driver, host, "-n vm-tests logs tries -c tries 2>&1 || true")?;
     bench.evidence.save("workload.log", &log);
     bench.check("the workload's tries succeed", result == "Succeeded", log.lines().last().unwrap_or(&result));
@@ -138,7 +140,7 @@ fn workload(bench: &Bench, host: u8) -> Result<(), Error> {
     }
     bench
         .step("cluster: remove it", || kubectl(driver, host, "delete namespace vm-tests --wait=true --timeout=60s"))?;
-    Ok(())
+    Ok(ended)
 }
 
 /// What has tried to leave: nothing for a network outside.

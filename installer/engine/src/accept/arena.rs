@@ -11,7 +11,7 @@ use std::net::IpAddr;
 use serde::Deserialize;
 
 use super::context::{Context, Unseen};
-use super::workload;
+use super::{volume, workload};
 
 /// The namespace of everything that the checks make.
 pub const NAMESPACE: &str = "ferry-accept";
@@ -192,7 +192,12 @@ pub(super) async fn state(context: &Context<'_>) -> String {
 
 /// Takes the namespace away, and waits until it is gone; not while a host is away, whose pods would not go.
 pub(super) async fn close(context: &Context<'_>) -> Result<(), Unseen> {
-    let wait = if context.gone().next().is_none() { "--wait=true --timeout=90s" } else { "--wait=false" };
+    let whole = context.gone().next().is_none();
+    let wait = if whole { "--wait=true --timeout=90s" } else { "--wait=false" };
     let delete = format!("delete namespace {NAMESPACE} --ignore-not-found {wait}");
-    context.kubectl()?.slow(&delete, 120).await.map(|_| ())
+    context.kubectl()?.slow(&delete, 120).await?;
+    if whole {
+        volume::sweep(context).await;
+    }
+    Ok(())
 }

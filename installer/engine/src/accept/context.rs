@@ -1,7 +1,7 @@
 //! What every check works with: the site, its hosts, the way to `kubectl`, and the arena once it is needed.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures_util::future::join_all;
@@ -30,6 +30,8 @@ pub(super) struct Context<'a> {
     pub(super) token: String,
     /// When the run began, in seconds since 1970 by the operator's clock.
     pub(super) began: i64,
+    /// When all pods of the system were seen ready, likewise; until then, when the run began.
+    pub(super) ready: AtomicI64,
     /// How etcd's counters stood when the run began.
     pub(super) baseline: Baseline,
     /// Where packets went when the run began, by host.
@@ -42,12 +44,14 @@ pub(super) struct Context<'a> {
 impl<'a> Context<'a> {
     pub(super) fn new(site: &'a Site, hosts: BTreeMap<String, Reached>, needs: &'a AcceptNeeds, run: u64) -> Self {
         let (baseline, flows) = (Baseline::default(), Flows::default());
+        let began = seconds_now();
         Self {
             site,
             hosts,
             needs,
             token: format!("ferry{run}"),
-            began: seconds_now(),
+            began,
+            ready: AtomicI64::new(began),
             baseline,
             flows,
             arena: OnceCell::new(),

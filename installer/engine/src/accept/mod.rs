@@ -23,6 +23,7 @@ mod images;
 mod kubectl;
 mod metrics;
 mod needs;
+mod network_daemon;
 mod nodes;
 mod pod_network;
 mod pods;

@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use ferry_bundle_format::lock::Timestamp;
 use ferry_bundle_format::{Arch, Digest};
 
 use crate::registry::ProbeImage;
@@ -28,8 +27,6 @@ pub struct AcceptNeeds {
     pub etcd_ca: String,
     /// The certificate of the registry's authority, PEM.
     pub registry_ca: String,
-    /// Containers of the system that ended after this are a fault. None: when the checks begin.
-    pub since: Option<Timestamp>,
     /// How long nodes and pods are waited for.
     pub patience: Duration,
     /// Only checks with one of these ids, or below one of them (`dns` names all of `dns.…`). Empty: all.
@@ -56,7 +53,6 @@ impl AcceptNeeds {
             cluster_ca: certificate("pki/ca.crt"),
             etcd_ca: certificate("pki/etcd/ca.crt"),
             registry_ca: certificate("registry/ca.crt"),
-            since: None,
             patience: Duration::from_secs(180),
             only: Vec::new(),
             stop: Stop::default(),

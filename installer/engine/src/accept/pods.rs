@@ -1,5 +1,7 @@
 //! The system's pods: ready when the checks begin, and not starting again while they are made.
 
+use std::sync::atomic::Ordering;
+
 use ferry_bundle_format::lock::Timestamp;
 use serde::Deserialize;
 
@@ -97,6 +99,7 @@ pub(super) async fn ready(context: &Context<'_>) -> Vec<Finding> {
                     system(&list).filter_map(|pod| fault(pod).map(|why| (pod, why))).collect();
                 let count = system(&list).count();
                 if wrong.is_empty() && count > 0 {
+                    context.ready.store(seconds_now(), Ordering::Relaxed);
                     (
                         true,
                         vec![Finding::passed(
@@ -114,26 +117,22 @@ pub(super) async fn ready(context: &Context<'_>) -> Vec<Finding> {
     with_logs(kubectl, context.until(context.needs.patience, look).await).await
 }
 
-/// No container of the system has ended while the checks were made: nothing starts again and again.
+/// No container of the system has ended since all were ready: nothing starts again and again. What ended while they were
+/// waited for is [`ready`]'s: after a power cut a container may need a second start until the API answers it.
 pub(super) async fn steady(context: &Context<'_>) -> Vec<Finding> {
     let kubectl = match context.kubectl() {
         Ok(kubectl) => kubectl,
         Err(why) => return vec![Finding::failed("", why, "connect a control-plane host")],
     };
-    let since = context.needs.since.map_or(context.began, Timestamp::unix);
+    let since = context.ready.load(Ordering::Relaxed);
     match kubectl.json::<List>(LIST).await {
         Ok(list) => {
-            let wrong: Vec<(&Pod, String)> = system(&list)
-                .filter_map(|pod| {
-                    let ends: Vec<String> = ends(pod).filter(|end| end.at > since).map(|end| end.text).collect();
-                    (!ends.is_empty()).then(|| (pod, ends.join("\n")))
-                })
-                .collect();
+            let wrong = ended(&list, since);
             if wrong.is_empty() {
                 let seconds = seconds_now() - since;
                 return vec![Finding::passed(
                     "",
-                    format!("no container has ended in the {seconds} s since the checks began"),
+                    format!("no container has ended in the {seconds} s since all pods were ready"),
                 )];
             }
             with_logs(kubectl, failures(&wrong, wrong.len())).await
@@ -189,6 +188,13 @@ struct End {
     text: String,
 }
 
+/// The pods of the system with a container that ended later than `since`, and how.
+fn ended(list: &List, since: i64) -> Vec<(&Pod, String)> {
+    let late = |pod| ends(pod).filter(|end| end.at > since).map(|end| end.text).collect::<Vec<String>>();
+    let told = system(list).map(|pod| (pod, late(pod)));
+    told.filter(|(_, ends)| !ends.is_empty()).map(|(pod, ends)| (pod, ends.join("\n"))).collect()
+}
+
 fn containers(pod: &Pod) -> impl Iterator<Item = &Container> {
     pod.status.init_container_statuses.iter().chain(&pod.status.container_statuses)
 }
@@ -225,4 +231,23 @@ fn fault(pod: &Pod) -> Option<String> {
         faults.push(format!("{}, not ready {} {message}", pod.status.phase, pod.status.reason));
     }
     (!faults.is_empty()).then(|| faults.join("\n"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_ended_before_all_were_ready_is_no_fault_of_later() {
+        let text = r#"{"items": [{"metadata": {"name": "dns", "namespace": "kube-system"}, "status": {"containerStatuses": [
+            {"name": "dns", "restartCount": 2, "lastState": {"terminated": {"exitCode": 1, "reason": "Error", "finishedAt": "2026-01-01T00:01:00Z"}}}]}}]}"#;
+        let list: List = serde_json::from_str(text).unwrap();
+        let at =
+            |second: &str| serde_json::from_str::<Timestamp>(&format!("\"2026-01-01T00:{second}Z\"")).unwrap().unix();
+        assert!(ended(&list, at("01:00")).is_empty());
+        let found = ended(&list, at("00:59"));
+        assert!(
+            matches!(found.as_slice(), [(pod, why)] if pod.metadata.name == "dns" && why.contains("ended with 1 (Error)"))
+        );
+    }
 }

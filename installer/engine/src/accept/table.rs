@@ -6,7 +6,8 @@ use futures_util::future::BoxFuture;
 use super::context::Context;
 use super::finding::Finding;
 use super::{
-    api, backup, certificates, clock, dns, egress, etcd, images, nodes, pod_network, pods, registry, service, volume,
+    api, backup, certificates, clock, dns, egress, etcd, images, network_daemon, nodes, pod_network, pods, registry,
+    service, volume,
 };
 
 /// A check.
@@ -51,6 +52,7 @@ pub const CHECKS: &[Check] = rows! {
     "dns.cluster"       "pods on every node resolve the cluster's names"              true  dns::cluster;
     "dns.unknown"       "unknown names fail fast"                                     true  dns::unknown;
     "dns.site"          "pods on every node resolve the site's names"                 true  dns::site;
+    "network.daemon"    "the pod network's daemon is well on every node"              false network_daemon::well;
     "network.pods"      "pods reach pods on every node, small and large packets"      true  pod_network::pods;
     "network.from-host" "every host reaches the pods of every node"                   true  pod_network::from_host;
     "network.to-host"   "pods on every node reach every host"                         true  pod_network::to_host;

@@ -3,12 +3,14 @@
 use std::time::{Duration, Instant};
 
 use ferry_bundle_format::Arch;
+use futures_util::future::join_all;
 use serde_json::{Value, json};
 
 use super::arena::{self, NAMESPACE};
 use super::context::{Context, Unseen};
 use super::finding::Finding;
 use super::workload;
+use crate::host::{Command, Host as _, quote};
 use crate::site::file::StorageKind;
 
 const FIX: &str =
@@ -29,6 +31,21 @@ pub(super) async fn data(context: &Context<'_>) -> Vec<Finding> {
             vec![Finding::failed("", format!("{why}\n{state}"), FIX)]
         }
     }
+}
+
+/// Takes away the folders of volumes that these checks, or earlier ones that were cut off, have left on the nodes: a host
+/// that loses its power while a volume is made makes the folder once more when it is back, and nobody knows of it then. Only
+/// once the namespace is gone; the folders' names say that they belonged to it.
+pub(super) async fn sweep(context: &Context<'_>) {
+    if context.site.storage.kind != StorageKind::LocalPath {
+        return;
+    }
+    let script = format!("rm -rf -- {}/pvc-*_{NAMESPACE}_*", quote(&context.site.storage.path));
+    let nodes = context.site.hosts.iter().filter(|host| host.is_node());
+    let connected = nodes.filter_map(|host| context.hosts.get(&host.name));
+    let command = Command::root(script).within(Duration::from_secs(30));
+    // What could not be taken away stays until the next time.
+    join_all(connected.map(|host| host.run(&command))).await;
 }
 
 async fn measure(context: &Context<'_>, limit: f64) -> Result<(bool, String), Unseen> {

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::script::{changing, key, undoing};
 use super::{Input, Piece};
-use crate::host::quote;
+use crate::host::{HASH, quote};
 use crate::pki::PULL_CONFIG;
 
 /// A file.
@@ -94,6 +94,9 @@ impl Content {
     }
 }
 
+/// From this size on, in bytes, it is worth asking for the fastest way to hash.
+const LARGE: u64 = 1 << 20;
+
 impl File {
     /// A text file of root's, 0644.
     pub fn text(path: impl Into<String>, text: impl Into<String>) -> Self {
@@ -114,12 +117,18 @@ impl File {
         self
     }
 
+    /// What a script has to say before it can hash the file, and the words that do.
+    fn hash(&self) -> (String, &'static str) {
+        if self.content.size() >= LARGE { (format!("{HASH}\n"), "hash") } else { (String::new(), "sha256sum") }
+    }
+
     pub(super) fn probe(&self) -> String {
         let path = quote(&self.path);
+        let (said, hash) = self.hash();
         // A link is not the file: it would be followed by whoever reads, and replaced by the rename.
         format!(
-            "if [ -L {path} ]; then echo link; elif [ -f {path} ]; then \
-             echo \"$(sha256sum <{path} | cut -c1-64) $(stat -c '%a %U:%G' {path})\"; \
+            "{said}if [ -L {path} ]; then echo link; elif [ -f {path} ]; then \
+             echo \"$({hash} <{path} | cut -c1-64) $(stat -c '%a %U:%G' {path})\"; \
              elif [ -e {path} ]; then echo other; else echo absent; fi"
         )
     }
@@ -170,9 +179,10 @@ impl File {
     fn received(&self, receive: &str) -> String {
         let (path, part) = (quote(&self.path), quote(&format!("{}.ferry-part", self.path)));
         let (digest, mode, owner) = (self.content.digest().hex(), self.mode, quote(&self.owner));
+        let (said, hash) = self.hash();
         let body = format!(
             "f_keep {path} {key}\npart={part}\n(umask 077; {receive})\n\
-             [ \"$(sha256sum <\"$part\" | cut -c1-64)\" = {digest} ] || {{ rm -f \"$part\"; echo 'the content did not arrive whole' >&2; exit 1; }}\n\
+             {said}[ \"$({hash} <\"$part\" | cut -c1-64)\" = {digest} ] || {{ rm -f \"$part\"; echo 'the content did not arrive whole' >&2; exit 1; }}\n\
              chown {owner} \"$part\"; chmod {mode:o} \"$part\"; sync \"$part\" 2>/dev/null || sync\nmv -f -- \"$part\" {path}",
             key = self.key(),
         );

@@ -121,7 +121,7 @@ impl Run {
         let stamp = if self.stamped {
             let (name, value) = self.stamp();
             format!(
-                "\nsync; printf %s {value} >$S/stamps/{name}.part; sync; mv -f $S/stamps/{name}.part $S/stamps/{name}"
+                "\nsync; printf %s {value} >$S/stamps/{name}.part; f_sync $S/stamps/{name}.part; mv -f $S/stamps/{name}.part $S/stamps/{name}"
             )
         } else {
             String::new()
@@ -129,7 +129,7 @@ impl Run {
         let record = self.undo.as_ref().map_or_else(String::new, |undo| {
             let name = key(&self.what());
             format!(
-                "printf '%s\\n' {} >$S/undo/{name}.part; sync; mv -f $S/undo/{name}.part $S/undo/{name}\n",
+                "printf '%s\\n' {} >$S/undo/{name}.part; f_sync $S/undo/{name}.part; mv -f $S/undo/{name}.part $S/undo/{name}\n",
                 quote(undo)
             )
         });

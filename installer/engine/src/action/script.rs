@@ -22,7 +22,8 @@ pub(super) fn key(text: &str) -> String {
     Digest::of(text.as_bytes()).hex()[..16].to_owned()
 }
 
-/// Functions that the scripts below use. `f_log` enters a line in the ledger; `f_keep` keeps what a file was before
+/// Functions that the scripts below use. `f_sync` has one file on disk, and not whatever else the host has still to write;
+/// a `sync` that takes no file does that, too. `f_log` enters a line in the ledger; `f_keep` keeps what a file was before
 /// the first change; all scripts of ferry on one host take turns, so that one that outlived its connection and its own
 /// repetition do not meet.
 pub(super) const PRELUDE: &str = r#"set -eu
@@ -30,7 +31,8 @@ S=/var/lib/ferry
 umask 022
 [ -d $S/before ] && [ -d $S/stamps ] && [ -d $S/undo ] || { mkdir -p -m 700 $S $S/before $S/stamps $S/undo; }
 exec 9>$S/lock; flock -w 900 9
-f_log() { printf '%s %s %s\n' "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$1" "$2" >>$S/ledger; sync $S/ledger 2>/dev/null || sync; }
+f_sync() { sync "$1" 2>/dev/null || sync; }
+f_log() { printf '%s %s %s\n' "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$1" "$2" >>$S/ledger; f_sync $S/ledger; }
 f_keep() { [ -e "$S/before/$2" ] || [ -e "$S/before/$2.absent" ] || { if [ -e "$1" ]; then cp -a -- "$1" "$S/before/$2.part" && sync && mv -f -- "$S/before/$2.part" "$S/before/$2"; else : >"$S/before/$2.absent"; fi; }; }
 "#;
 

@@ -48,7 +48,7 @@ impl Unit {
             String::new()
         };
         let body = format!(
-            "systemctl daemon-reload\n[ -e $S/before/unit-{key} ] || {{ printf '%s %s\\n' \"$(systemctl is-enabled {name} 2>/dev/null || :)\" \"$(systemctl is-active {name} 2>/dev/null || :)\" >$S/before/unit-{key}.part; mv -f $S/before/unit-{key}.part $S/before/unit-{key}; }}\nsystemctl enable -q {name}\n{start}printf '%s' {} >$S/stamps/{key}.part; sync; mv -f $S/stamps/{key}.part $S/stamps/{key}",
+            "systemctl daemon-reload\n[ -e $S/before/unit-{key} ] || {{ printf '%s %s\\n' \"$(systemctl is-enabled {name} 2>/dev/null || :)\" \"$(systemctl is-active {name} 2>/dev/null || :)\" >$S/before/unit-{key}.part; mv -f $S/before/unit-{key}.part $S/before/unit-{key}; }}\nsystemctl enable -q {name}\n{start}printf '%s' {} >$S/stamps/{key}.part; f_sync $S/stamps/{key}.part; mv -f $S/stamps/{key}.part $S/stamps/{key}",
             quote(&self.inputs)
         );
         changing(&self.what(), (&self.probe(), &self.wanted()), &body)

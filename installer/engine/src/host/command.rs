@@ -93,6 +93,11 @@ impl Output {
     }
 }
 
+/// A shell function `hash` that prints the SHA-256 of its input. `openssl` first: it uses the processor's own instructions,
+/// which many a `sha256sum` does not (84 MB: 0.07 s of processor time against 0.42 s, measured).
+pub(crate) const HASH: &str = "hash() { if openssl dgst -sha256 -r </dev/null >/dev/null 2>&1; then openssl dgst -sha256 -r; \
+                               else sha256sum; fi | cut -c1-64; }";
+
 /// `text` as one word for a POSIX shell.
 #[must_use]
 pub fn quote(text: &str) -> String {

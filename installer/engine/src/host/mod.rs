@@ -14,6 +14,7 @@ mod secrets;
 pub mod ssh;
 mod upload;
 
+pub(crate) use command::HASH;
 pub use command::{Command, Output, Stdin, quote};
 pub use error::{HostError, HostErrorKind};
 pub use limit::make_room;

@@ -12,7 +12,7 @@ use std::net::IpAddr;
 use base64::Engine as _;
 use ferry_bundle_format::lock::Timestamp;
 
-use crate::site::file::Role;
+use crate::site::file::{EndpointKind, Role};
 use crate::site::{Host, Site};
 use crate::vault::{Vault, VaultError};
 use authority::Validity;
@@ -28,6 +28,12 @@ pub const PULL_LOGIN: &str = "registry/pull.login";
 
 /// The vault's entry with the reader's login, as curl reads it from a configuration.
 pub const PULL_CONFIG: &str = "registry/pull.curl";
+
+/// The vault's entry with the writer's login, as curl reads it from a configuration.
+pub const PUSH_CONFIG: &str = "registry/push.curl";
+
+/// The vault's entry with the password of those who share a virtual address.
+pub const VRRP_PASSWORD: &str = "endpoint/vrrp.password";
 
 /// Makes what the site needs and the vault does not hold yet, and saves the vault if anything was made.
 pub fn prepare(site: &Site, vault: &mut Vault, now: Timestamp) -> Result<(), VaultError> {
@@ -71,6 +77,11 @@ pub fn prepare(site: &Site, vault: &mut Vault, now: Timestamp) -> Result<(), Vau
         )?;
     }
     made |= passwords(vault)?;
+    if site.endpoint.kind == EndpointKind::Vip && !vault.holds(VRRP_PASSWORD) {
+        // VRRP knows no more than eight characters.
+        vault.put(VRRP_PASSWORD, random_text(8)?);
+        made = true;
+    }
     if made { vault.save() } else { Ok(()) }
 }
 
@@ -104,9 +115,11 @@ fn passwords(vault: &mut Vault) -> Result<bool, VaultError> {
         vault.put(PULL_LOGIN, base64::engine::general_purpose::STANDARD.encode(pair));
         made = true;
     }
-    if let (false, Some(password)) = (vault.holds(PULL_CONFIG), vault.get("registry/pull.password")) {
-        vault.put(PULL_CONFIG, format!("user = \"{PULL_USER}:{}\"\n", password.expose()));
-        made = true;
+    for (name, user, of) in [(PULL_CONFIG, PULL_USER, "pull"), (PUSH_CONFIG, PUSH_USER, "push")] {
+        if let (false, Some(password)) = (vault.holds(name), vault.get(&format!("registry/{of}.password"))) {
+            vault.put(name, format!("user = \"{user}:{}\"\n", password.expose()));
+            made = true;
+        }
     }
     Ok(made)
 }

@@ -7,12 +7,15 @@ use crate::action::{Action, Subject};
 
 /// Steps of other hosts that follow from a host being there or not: its name, its pods' routes, its API server among those
 /// that are balanced, what it fetches, its place among the nodes.
-const FOLLOWING: [&str; 9] = [
+const FOLLOWING: [&str; 12] = [
     "hosts.names/",
     "hosts.firewall/",
     "registry.content/",
+    "registry.mirror/",
+    "runtime.mirrors/",
     "runtime.network/",
     "runtime.balancer/",
+    "runtime.virtual-address/",
     "join.token/",
     "cluster.names/",
     "cluster.network/",

@@ -151,8 +151,9 @@ pub(super) const NETWORK_MODULES: Check = Check {
         match (network.kind, network.encapsulation) {
             (NetworkKind::Calico, Encapsulation::Vxlan) => modules(on, &["vxlan", "ip_set", "xt_set"]),
             (NetworkKind::Calico, Encapsulation::Ipip) => modules(on, &["ipip", "ip_set", "xt_set"]),
-            (NetworkKind::Calico, Encapsulation::Bgp) => modules(on, &["ip_set", "xt_set"]),
-            (NetworkKind::Flannel, _) => modules(on, &["vxlan", "bridge"]),
+            (NetworkKind::Calico, Encapsulation::Bgp | Encapsulation::HostGw) => modules(on, &["ip_set", "xt_set"]),
+            (NetworkKind::Flannel, Encapsulation::Vxlan) => modules(on, &["vxlan", "bridge"]),
+            (NetworkKind::Flannel, _) => modules(on, &["bridge", "veth"]),
             (NetworkKind::HostRoutes, _) => modules(on, &["bridge", "veth"]),
         }
     }),

@@ -4,7 +4,7 @@
 //! Works with the [`Host`] contract alone. What can't be measured is said as such, in [`Measurements`]; nothing is
 //! assumed to be well.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::hash::{BuildHasher, Hasher};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -55,15 +55,7 @@ pub async fn measure(
     let token = format!("{:016x}", std::collections::hash_map::RandomState::new().build_hasher().finish());
     let mut placed = BTreeMap::new();
     sweep(site, hosts, facts, owner).await;
-    let all = site.hosts.iter().filter_map(|entry| Some((entry, hosts.get(&entry.name)?, facts.get(&entry.name)?)));
-    let placing = all.map(|(entry, host, facts)| async move {
-        let probe = match probes.get(&facts.arch) {
-            Some(file) => Probe::place(host.as_ref(), file, owner).await,
-            None => Err(format!("the bundle has no probe for {}", facts.arch)),
-        };
-        (entry, facts, probe)
-    });
-    for (entry, facts, probe) in some_at_once(BROUGHT, placing).await {
+    for (entry, facts, probe) in place(site, hosts, facts, probes, owner, &token).await {
         let mut one = HostMeasurement::default();
         match probe {
             Ok(probe) => drop(placed.insert(entry.name.as_str(), (entry, facts, probe))),
@@ -88,6 +80,53 @@ pub async fn measure(
         }
     }
     measurements
+}
+
+/// A host, what is known of it, and the probe there or why it is not.
+type Brought<'a> = (&'a site::Host, &'a Facts, Result<Probe<'a>, String>);
+
+/// Brings the probe to all hosts. It crosses the operator's link once for each architecture: the first host on which it runs
+/// gives it to the others, and a host that can't take it from there gets it over its connection.
+async fn place<'a>(
+    site: &'a Site,
+    hosts: &'a BTreeMap<String, Arc<dyn Host>>,
+    facts: &'a BTreeMap<String, Facts>,
+    probes: &BTreeMap<String, ProbeFile>,
+    owner: &str,
+    token: &str,
+) -> Vec<Brought<'a>> {
+    let mut all: BTreeMap<&str, Vec<_>> = BTreeMap::new();
+    for entry in &site.hosts {
+        if let (Some(host), Some(facts)) = (hosts.get(&entry.name), facts.get(&entry.name)) {
+            all.entry(&facts.arch).or_default().push((entry, host.as_ref(), facts));
+        }
+    }
+    let mut brought: Vec<Brought<'a>> = Vec::new();
+    for (arch, same) in all {
+        let Some(file) = probes.get(arch) else {
+            let none = format!("the bundle has no probe for {arch}");
+            brought.extend(same.into_iter().map(|(entry, _, facts)| (entry, facts, Err(none.clone()))));
+            continue;
+        };
+        let (mut same, mut giver) = (VecDeque::from(same), None);
+        while let Some((entry, host, facts)) = same.pop_front() {
+            let probe = Probe::place(host, file, owner, None).await;
+            if let (Ok(probe), false) = (&probe, same.is_empty()) {
+                giver = probe.give(entry.internal, token).await.ok();
+            }
+            let runs = probe.is_ok();
+            brought.push((entry, facts, probe));
+            if runs {
+                break;
+            }
+        }
+        let giver = giver.as_ref();
+        let placing = same
+            .into_iter()
+            .map(|(entry, host, facts)| async move { (entry, facts, Probe::place(host, file, owner, giver).await) });
+        brought.extend(some_at_once(BROUGHT, placing).await);
+    }
+    brought
 }
 
 /// Takes away what a measurement of this owner had to leave on the hosts that facts are known of, because it was killed or

@@ -130,6 +130,35 @@ fn interface(on: &OnHost<'_>) -> Seen {
     )
 }
 
+/// Pods of two kinds of network don't reach each other, and nothing moves pods from one to the other.
+pub(super) const KIND: Check = Check {
+    id: "network.kind",
+    title: "the cluster's pods are on the kind of network that the site file says",
+    severity: Severity::Strict,
+    limit: None,
+    fix: "set network.kind as it was; to change it, uninstall the cluster and install it anew",
+    run: Run::Host(|on| {
+        if !on.is_ours() {
+            return Seen::skipped("ferry has not worked here");
+        }
+        let has = |begin: &str| on.facts.network.interfaces.keys().any(|name| name.starts_with(begin));
+        let (kind, says) = (on.site().network.kind, crate::step::network_name(on.site().network.kind));
+        let other = match kind {
+            NetworkKind::Calico if has("flannel.") => Some("flannel's link"),
+            NetworkKind::Calico if has("cni0") => Some("the bridge of host-routes or flannel"),
+            NetworkKind::Flannel | NetworkKind::HostRoutes if has("cali") || has("vxlan.calico") => {
+                Some("Calico's links")
+            }
+            NetworkKind::HostRoutes if has("flannel.") => Some("flannel's link"),
+            _ => None,
+        };
+        match other {
+            Some(other) => Seen::bad(format!("the site file says {says}, and the host has {other}")),
+            None => Seen::good(says),
+        }
+    }),
+};
+
 /// Routes between hosts without encapsulation need one network.
 pub(super) const ONE_NETWORK: Check = Check {
     id: "network.one-network",
@@ -138,7 +167,9 @@ pub(super) const ONE_NETWORK: Check = Check {
     limit: None,
     fix: "set network.kind: calico with network.encapsulation: vxlan",
     run: Run::Site(|whole| {
-        if whole.site.network.kind != NetworkKind::HostRoutes {
+        let network = &whole.site.network;
+        let routed = network.kind == NetworkKind::Flannel && network.encapsulation == Encapsulation::HostGw;
+        if network.kind != NetworkKind::HostRoutes && !routed {
             return Seen::skipped("the pod network crosses routers");
         }
         let networks: BTreeMap<Cidr, Vec<&str>> =
@@ -179,17 +210,19 @@ pub(super) const OFFLOAD: Check = Check {
     title: "no network card spoils checksums inside VXLAN",
     severity: Severity::Warn,
     limit: None,
-    fix: "ethtool -K vxlan.calico tx off",
+    fix: "ethtool -K flannel.1 tx off, at every boot; or set network.kind: calico, which ferry tells to work without",
     run: Run::Host(|on| {
         let network = &on.site().network;
-        let vxlan = network.kind == NetworkKind::Flannel
-            || (network.kind == NetworkKind::Calico && network.encapsulation == Encapsulation::Vxlan);
+        let vxlan = network.kind != NetworkKind::HostRoutes && network.encapsulation == Encapsulation::Vxlan;
         if !vxlan || !on.host.is_node() {
             return Seen::skipped("no VXLAN here");
         }
         let Some((name, interface, _)) = on.facts.network.holding(on.host.internal) else {
             return Seen::skipped("identity.address says what is wrong");
         };
+        if interface.driver == "vmxnet3" && network.kind == NetworkKind::Calico {
+            return Seen::planned(format!("{name} is a vmxnet3"), "tells Calico to leave checksums to the kernel");
+        }
         if interface.driver == "vmxnet3" {
             return Seen::bad(format!("{name} is a vmxnet3"));
         }

@@ -14,8 +14,17 @@ use crate::host::{Command, Host, Upload, quote};
 const FOLDERS: [&str; 4] = ["/var/tmp", "/var/lib", "/usr/local/lib", "/root"];
 /// A listener that nobody takes away ends by itself after that many seconds.
 const SERVE_FOR: u64 = 120;
+/// Seconds in which it has come from another host.
+const FETCH_FOR: u64 = 60;
 /// Milliseconds for one dial.
 const DIAL_FOR: u64 = 3000;
+
+/// A host that has the probe gives it to the others of the site: where, and the word that it wants to hear.
+#[derive(Debug, Clone)]
+pub(super) struct Giver {
+    at: SocketAddr,
+    token: String,
+}
 
 /// A port at an address.
 pub(super) struct Target {
@@ -59,12 +68,17 @@ pub(super) struct Probe<'a> {
 }
 
 impl<'a> Probe<'a> {
-    /// Brings it to the first folder from which it can be run.
-    pub(super) async fn place(host: &'a dyn Host, file: &ProbeFile, owner: &str) -> Result<Self, String> {
+    /// Brings it to the first folder from which it can be run: from another host, if one gives it, else over this connection.
+    pub(super) async fn place(
+        host: &'a dyn Host,
+        file: &ProbeFile,
+        owner: &str,
+        giver: Option<&Giver>,
+    ) -> Result<Self, String> {
         let mut refused = Vec::new();
         for parent in FOLDERS {
             let probe = Self { host, folder: folder(parent, owner) };
-            match probe.try_place(file).await {
+            match probe.try_place(file, giver).await {
                 Ok(()) => return Ok(probe),
                 Err(why) => refused.push(format!("{parent}: {why}")),
             }
@@ -74,8 +88,13 @@ impl<'a> Probe<'a> {
         Err(format!("the probe can't be run: {}", refused.join("; ")))
     }
 
-    async fn try_place(&self, file: &ProbeFile) -> Result<(), String> {
+    async fn try_place(&self, file: &ProbeFile, giver: Option<&Giver>) -> Result<(), String> {
         self.run(&format!("umask 077; mkdir -p {0} && chmod 700 {0}", quote(&self.folder)), 30).await?;
+        if let Some(giver) = giver
+            && self.fetch(file, giver).await.is_ok()
+        {
+            return self.lines("clock", 30).await.map(drop);
+        }
         let upload = Upload {
             source: file.source.clone(),
             digest: file.digest,
@@ -85,6 +104,33 @@ impl<'a> Probe<'a> {
         };
         self.host.upload(&upload, &|_| {}).await.map_err(|error| error.kind.to_string())?;
         self.lines("clock", 30).await.map(drop)
+    }
+
+    /// Takes it from a host that gives it; it is there afterwards, whole, or this fails. A filter between the two, or a host
+    /// without curl and bash, is no fault: the connection that all commands take is there for it, too.
+    async fn fetch(&self, file: &ProbeFile, giver: &Giver) -> Result<(), String> {
+        let (Giver { at, token }, program) = (giver, quote(&self.program()));
+        let (address, port) = (at.ip(), at.port());
+        let script = format!(
+            "umask 077; f={program}
+             if command -v curl >/dev/null 2>&1; then
+                 curl -fsS --noproxy '*' --connect-timeout 3 --max-time {FETCH_FOR} -o \"$f\" 'http://{at}/{token}' || exit 3
+             elif command -v bash >/dev/null 2>&1; then
+                 timeout {FETCH_FOR} bash -c 'exec 3<>/dev/tcp/{address}/{port} && printf \"GET /{token} HTTP/1.0\\r\\n\\r\\n\" >&3 &&
+                     while IFS= read -r line <&3 && [ \"${{#line}}\" -gt 1 ]; do :; done; cat <&3 >\"$0\"' \"$f\" || exit 3
+             else exit 3; fi
+             echo '{digest}  '\"$f\" | sha256sum -c --status && chmod 700 \"$f\" || exit 3",
+            digest = file.digest.hex()
+        );
+        self.run(&script, FETCH_FOR + 10).await.map(drop)
+    }
+
+    /// Gives it to other hosts until [`Self::remove`].
+    pub(super) async fn give(&self, address: IpAddr, token: &str) -> Result<Giver, String> {
+        let listen = Target::of(address, (Protocol::Tcp, 0));
+        let answers = self.start("give", &format!("--listen {listen}"), token).await?;
+        let port = answers.into_iter().find_map(|one| one.port.filter(|_| one.ok)).ok_or("it listens nowhere")?;
+        Ok(Giver { at: SocketAddr::new(address, port), token: token.to_owned() })
     }
 
     /// Ends what it started and removes its folder.
@@ -119,19 +165,24 @@ impl<'a> Probe<'a> {
             return Ok(Vec::new());
         }
         let listen: Vec<String> = targets.iter().map(|target| format!("--listen {target}")).collect();
+        let answers = self.start("serve", &listen.join(" "), token).await?;
+        Ok(answers.into_iter().filter(|answer| answer.ok).filter_map(|one| Some((one.protocol?, one.port?))).collect())
+    }
+
+    /// Starts a verb that listens, and waits until it does.
+    async fn start(&self, verb: &str, listen: &str, token: &str) -> Result<Vec<Answer>, String> {
         let (folder, program) = (quote(&self.folder), quote(&self.program()));
         let script = format!(
-            "(trap '' HUP; exec {program} serve {} --for {SERVE_FOR} --token {token}) \
-             >{folder}/out 2>&1 </dev/null & echo $! >{folder}/pid
-             n=0; until grep -qs '\"ready\":true' {folder}/out || [ $n -ge 10 ]; do sleep 1; n=$((n + 1)); done
-             cat {folder}/out",
-            listen.join(" ")
+            "(trap '' HUP; exec {program} {verb} {listen} --for {SERVE_FOR} --token {token}) \
+             >{folder}/{verb} 2>&1 </dev/null & echo $! >>{folder}/pids
+             n=0; until grep -qs '\"ready\":true' {folder}/{verb} || [ $n -ge 50 ]; do sleep 0.2; n=$((n + 1)); done
+             cat {folder}/{verb}"
         );
         let answers = answers(&self.run(&script, 60).await?);
         if !answers.iter().any(|answer| answer.ready) {
             return Err("the probe's listeners did not get ready".into());
         }
-        Ok(answers.into_iter().filter(|answer| answer.ok).filter_map(|one| Some((one.protocol?, one.port?))).collect())
+        Ok(answers)
     }
 
     /// Dials; the answers come in the order of the targets.
@@ -187,8 +238,8 @@ fn removal(folder: &str) -> String {
     let folder = quote(folder);
     // The process must still be the probe: numbers are used again.
     format!(
-        "if [ -r {folder}/pid ]; then pid=$(cat {folder}/pid); \
-         case $(readlink /proc/$pid/exe) in {folder}/*) kill $pid;; esac; fi; rm -rf {folder}"
+        "if [ -r {folder}/pids ]; then for pid in $(cat {folder}/pids); do \
+         case $(readlink /proc/$pid/exe) in {folder}/*) kill $pid;; esac; done; fi; rm -rf {folder}"
     )
 }
 

@@ -5,6 +5,7 @@ use super::measurements::Dial;
 use crate::facts::Protocol;
 use crate::site::file::{Encapsulation, EndpointKind, NetworkKind, Role};
 use crate::site::{Host, Site};
+use crate::step::health_port;
 
 use Protocol::{Tcp, Udp};
 
@@ -69,6 +70,9 @@ fn calico_bgp(site: &Site, host: &Host) -> bool {
 fn flannel(site: &Site, host: &Host) -> bool {
     host.is_node() && site.network.kind == NetworkKind::Flannel
 }
+fn flannel_vxlan(site: &Site, host: &Host) -> bool {
+    flannel(site, host) && site.network.encapsulation == Encapsulation::Vxlan
+}
 fn registry(_: &Site, host: &Host) -> bool {
     host.is(Role::Registry)
 }
@@ -78,6 +82,10 @@ fn balancer(site: &Site, host: &Host) -> bool {
         EndpointKind::Vip => host.is(Role::ControlPlane),
         EndpointKind::Direct | EndpointKind::External => false,
     }
+}
+
+fn virtual_address(site: &Site, host: &Host) -> bool {
+    site.endpoint.kind == EndpointKind::Vip && host.is(Role::ControlPlane)
 }
 
 /// All ports. Numbers are the components' own defaults, which ferry keeps.
@@ -94,12 +102,15 @@ pub const PORTS: [Port; 18] = [
     port(10259, Tcp, "kube-scheduler", From::Itself, control_plane),
     port(4789, Udp, "Calico, VXLAN", From::Nodes, calico_vxlan),
     port(179, Tcp, "Calico, BGP", From::Nodes, calico_bgp),
-    port(5473, Tcp, "Calico, Typha", From::Nodes, calico),
-    port(9098, Tcp, "Calico, Typha health", From::Itself, calico),
     port(9099, Tcp, "Calico, Felix health", From::Itself, calico),
-    port(8472, Udp, "flannel, VXLAN", From::Nodes, flannel),
+    port(8472, Udp, "flannel, VXLAN", From::Nodes, flannel_vxlan),
+    port(10260, Tcp, "flannel, health", From::Itself, flannel),
     Port { number: |site| Some(site.registry.port), ..port(0, Tcp, "registry", From::Hosts, registry) },
     Port { number: |site| Some(site.endpoint.port), ..port(0, Tcp, "API balancer", From::Hosts, balancer) },
+    Port {
+        number: |site| Some(health_port(site)),
+        ..port(0, Tcp, "API balancer, health", From::Itself, virtual_address)
+    },
 ];
 
 impl Port {
@@ -214,9 +225,10 @@ mod tests {
             listens(site, &site.hosts[1]).map(|port| port.what).filter(|what| !what.starts_with("kube")).collect()
         };
         site.network.encapsulation = Encapsulation::Bgp;
-        assert_eq!(of(&site), ["Calico, BGP", "Calico, Typha", "Calico, Typha health", "Calico, Felix health"]);
+        assert_eq!(of(&site), ["Calico, BGP", "Calico, Felix health"]);
         site.network.kind = NetworkKind::Flannel;
-        assert_eq!(of(&site), ["flannel, VXLAN"]);
+        site.network.encapsulation = Encapsulation::Vxlan;
+        assert_eq!(of(&site), ["flannel, VXLAN", "flannel, health"]);
         site.network.kind = NetworkKind::HostRoutes;
         site.endpoint.kind = EndpointKind::Local;
         site.endpoint.port = 8443;

@@ -74,6 +74,7 @@ pub const CHECKS: &[Check] = &[
     network::RANGES,
     network::MTU,
     network::INTERFACE,
+    network::KIND,
     network::ONE_NETWORK,
     network::PROXIES,
     network::OFFLOAD,

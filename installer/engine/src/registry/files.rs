@@ -42,3 +42,29 @@ pub(super) fn manifest(files: &[PushedFile]) -> Vec<u8> {
     });
     manifest.to_string().into_bytes()
 }
+
+/// What holds the files together, as whoever copies it needs to know it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FilesManifest {
+    /// The manifest's digest.
+    pub digest: Digest,
+    /// Its tag: one of its own, so that a later bundle's files do not take this one's place.
+    pub tag: String,
+    /// The blobs that it names.
+    pub blobs: Vec<Digest>,
+}
+
+impl FilesManifest {
+    /// None if there are no files.
+    #[must_use]
+    pub fn of(files: &[PushedFile]) -> Option<Self> {
+        let digest = Digest::of(&manifest(files));
+        let blobs = std::iter::once(Digest::of(EMPTY)).chain(files.iter().map(|file| file.content.digest())).collect();
+        (!files.is_empty()).then(|| Self { digest, tag: tag(&digest), blobs })
+    }
+}
+
+/// The tag of a manifest of files.
+pub(super) fn tag(digest: &Digest) -> String {
+    format!("set-{}", &digest.hex()[..16])
+}

@@ -75,7 +75,7 @@ impl ProbeImage {
 }
 
 /// The media type of its manifest.
-pub(super) const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+pub(crate) const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 
 #[cfg(test)]
 mod tests {

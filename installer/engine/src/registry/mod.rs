@@ -6,6 +6,7 @@ mod files;
 mod image;
 mod push;
 
-pub use files::{FILES_REPOSITORY, url as file_url};
+pub use files::{FILES_REPOSITORY, FilesManifest, url as file_url};
+pub(crate) use image::MANIFEST;
 pub use image::{PROBE_REPOSITORY, ProbeImage};
 pub use push::{look, push};

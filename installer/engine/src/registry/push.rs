@@ -141,9 +141,7 @@ impl Sender<'_> {
             self.blob(repository, &file.content.digest(), source).await?;
         }
         let digest = Digest::of(&manifest);
-        // A tag of its own: a later bundle's files do not take this one's place.
-        let tag = format!("set-{}", &digest.hex()[..16]);
-        self.client.put(repository, &tag, MANIFEST, manifest).await
+        self.client.put(repository, &files::tag(&digest), MANIFEST, manifest).await
     }
 
     async fn made(&mut self, image: &PushedImage) -> Result<(Documents, Top), HostError> {

@@ -7,7 +7,9 @@ use std::path::Path;
 use ferry_bundle_format::Digest;
 use ferry_bundle_format::yaml::{self, Problems};
 
-use super::file::{Auth, Bastion, EndpointKind, HostEntry, Nothing, Privilege, Role, SiteFile, Ssh};
+use super::file::{
+    Auth, Bastion, Encapsulation, EndpointKind, HostEntry, NetworkKind, Nothing, Privilege, Role, SiteFile, Ssh,
+};
 use super::{Cidr, Endpoint, Host, Jump, Registry, Site};
 
 /// Understands a site file, or says everything that is wrong with it.
@@ -16,6 +18,7 @@ pub fn read(file: &Path, text: &str) -> Result<Site, Problems> {
     let mut problems = Problems::new(file, text);
     names(&raw, &mut problems);
     ranges(&raw, &mut problems);
+    network(&raw, &mut problems);
     let domain = raw.domain.as_ref().map_or_else(|| format!("{}.local", raw.cluster.value), |at| at.value.clone());
     let bastions: BTreeMap<&str, &Bastion> = raw.bastions.iter().map(|b| (b.name.value.as_str(), b)).collect();
     let hosts: Vec<Host> = raw.hosts.iter().filter_map(|entry| host(entry, &raw, &bastions, &mut problems)).collect();
@@ -141,6 +144,33 @@ fn ranges(raw: &SiteFile, problems: &mut Problems) {
     }
 }
 
+/// What a kind of pod network can do: encapsulation, block size, addresses.
+fn network(raw: &SiteFile, problems: &mut Problems) {
+    let (kind, way) = (raw.network.kind, raw.network.encapsulation);
+    let fits = match kind {
+        NetworkKind::Calico => way != Encapsulation::HostGw,
+        NetworkKind::Flannel => matches!(way, Encapsulation::Vxlan | Encapsulation::HostGw),
+        NetworkKind::HostRoutes => true,
+    };
+    if !fits {
+        let hint = "calico: vxlan, ipip or bgp; flannel: vxlan or host-gw";
+        problems.add_whole("this kind of pod network does not know that network.encapsulation", Some(hint));
+    }
+    let pods = &raw.kubernetes.pod_cidr.value;
+    if kind != NetworkKind::HostRoutes && pods.bits() != 32 {
+        problems.add_whole("pods' addresses are IPv4 with this network.kind", Some("use an IPv4 kubernetes.podCIDR"));
+    }
+    if let Some(block) = raw.network.block_prefix {
+        if !(20..=32).contains(&block) || block < pods.prefix() {
+            let hint = Some("20 to 32, and no shorter than the pods' prefix");
+            problems.add_whole(format!("network.blockPrefix {block} does not divide {pods}"), hint);
+        }
+        if kind != NetworkKind::Calico {
+            problems.add_whole("network.blockPrefix is Calico's", Some("other kinds: kubernetes.nodePrefix"));
+        }
+    }
+}
+
 fn is_node(host: &HostEntry) -> bool {
     host.roles.iter().any(|role| matches!(role, Role::ControlPlane | Role::Worker))
 }
@@ -243,6 +273,16 @@ fn endpoint(raw: &SiteFile, domain: &str, masters: usize, problems: &mut Problem
         if let (Some(host), EndpointKind::Vip) = (taken, kind) {
             problems.add(address, format!("the virtual address is that of host {}", host.name.value), None);
         }
+        if address.value.parse::<IpAddr>().is_err() {
+            let hint = "hosts find the API's name in /etc/hosts, so that they depend on no name server";
+            problems.add(address, format!("{:?} is no IP address", address.value), Some(hint));
+        }
+    }
+    if entry.router_id == Some(0) {
+        problems.add_whole("endpoint.routerId is 1 to 255", Some("leave it out: the site gets one of its own"));
+    }
+    if kind == EndpointKind::Vip && entry.port == Some(6443) {
+        problems.add_whole("the API servers have port 6443 themselves", Some("give the virtual address another port"));
     }
     Endpoint {
         kind,

@@ -112,12 +112,14 @@ pub enum ProxyMode {
 pub struct Network {
     /// The kind; default `calico`.
     pub kind: NetworkKind,
-    /// How Calico carries packets between hosts; default `vxlan`.
+    /// How packets travel between hosts; default `vxlan`. Calico: `vxlan`, `ipip` or `bgp`; flannel: `vxlan` or `host-gw`.
     pub encapsulation: Encapsulation,
     /// The hosts' interface for pod traffic. Default: the one that holds the internal address.
     pub interface: Option<String>,
     /// The MTU of pods. Default: the interface's, less what the encapsulation needs.
     pub mtu: Option<u32>,
+    /// Calico: the prefix length of the blocks of pod addresses that nodes take as they need them, 20 to 32. Default 26.
+    pub block_prefix: Option<u8>,
 }
 
 /// Kinds of pod network.
@@ -133,17 +135,20 @@ pub enum NetworkKind {
     HostRoutes,
 }
 
-/// How Calico carries packets between hosts.
+/// How packets travel between hosts.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Encapsulation {
-    /// VXLAN, UDP 4789.
+    /// VXLAN: UDP 4789 (Calico) or 8472 (flannel).
     #[default]
     Vxlan,
     /// IP in IP, protocol 4.
     Ipip,
     /// None: routes by BGP, TCP 179.
     Bgp,
+    /// None: routes to hosts of the same network.
+    #[serde(rename = "host-gw")]
+    HostGw,
 }
 
 /// etcd.

@@ -1,16 +1,16 @@
-//! The balancer of the API servers on every node: haproxy under systemd, at 127.0.0.1, from the bundle's image but without a
-//! container runtime around it. So it is up before anything joins, and stays up whatever becomes of the runtime.
+//! The balancer of the API servers: haproxy under systemd, from the bundle's image but without a container runtime around it.
+//! Kind `local`: on every node, at 127.0.0.1. Kind `vip`: on the control planes, at every address, so at the virtual one, too.
 //!
 //! A server that is cut off is dropped in two ways: a new connection is tried again at the next server after a second, and the
 //! check of `/readyz` marks it down after two failures and ends its sessions, so that clients that hang notice.
 
 use super::base::{FILES, is_essential};
 use super::context::{Context, StepBuildError, authority, unit};
+use super::image_files::{retired, unpacked};
 use crate::action::{Action, File, Folder, Run, Subject};
-use crate::host::quote;
 use crate::plan::Step;
-use crate::site::Host;
 use crate::site::file::{EndpointKind, Role};
+use crate::site::{Host, Site};
 
 /// The image that the balancer comes from.
 const IMAGE: &str = "docker.io/library/haproxy";
@@ -19,13 +19,18 @@ const ROOTS: &str = "/var/lib/ferry-balancer";
 
 /// Whether a host runs a balancer.
 pub(super) fn runs_on(context: &Context<'_>, host: &Host) -> bool {
-    context.site.endpoint.kind == EndpointKind::Local && host.is_node()
+    match context.site.endpoint.kind {
+        EndpointKind::Local => host.is_node(),
+        EndpointKind::Vip => host.is(Role::ControlPlane),
+        EndpointKind::Direct | EndpointKind::External => false,
+    }
 }
 
 /// The step of a node.
 pub(super) fn steps(context: &Context<'_>, host: &Host) -> Result<Vec<Step>, StepBuildError> {
     if !runs_on(context, host) {
-        return Ok(Vec::new());
+        let ends = retired("ferry-balancer.service", "balancer of the API servers");
+        return Ok(vec![Step::new("runtime.balancer", &host.name, "no balancer", vec![Action::Run(ends)])]);
     }
     let image = context.supply.image(IMAGE, context.arch(host)?)?;
     let digest = image.carried().digest.hex()[..16].to_owned();
@@ -33,7 +38,7 @@ pub(super) fn steps(context: &Context<'_>, host: &Host) -> Result<Vec<Step>, Ste
     let folder = format!("{FILES}/balancer");
     let mut actions = vec![
         Action::Folder(Folder::new(ROOTS, 0o755)),
-        Action::Run(unpacked(&image.name.to_string(), &root)),
+        Action::Run(unpacked(&image.name.to_string(), ROOTS, &root, "usr/local/sbin/haproxy")),
         Action::Folder(Folder::new(&folder, 0o755)),
     ];
     let ca = context.secret_file(&format!("{folder}/ca.crt"), "pki/ca.crt", 0o644)?;
@@ -58,21 +63,9 @@ pub(super) fn steps(context: &Context<'_>, host: &Host) -> Result<Vec<Step>, Ste
     Ok(vec![step])
 }
 
-/// The image's files in a folder. It appears by rename, whole; those of other versions go.
-fn unpacked(image: &str, root: &str) -> Run {
-    let quoted = quote(image);
-    let command = format!(
-        "ctr='/usr/local/bin/ctr -n k8s.io images'
-mount=$(mktemp -d /run/ferry-mount.XXXXXX)
-trap '$ctr unmount --rm \"$mount\" >/dev/null 2>&1; rmdir \"$mount\" 2>/dev/null' EXIT
-$ctr mount {quoted} \"$mount\" >/dev/null
-rm -rf {root}.part; mkdir {root}.part
-cp -a \"$mount/.\" {root}.part/
-sync; mv -T {root}.part {root}
-for old in {ROOTS}/*; do [ \"$old\" = {root} ] || rm -rf \"$old\"; done"
-    );
-    Run::unless(format!("files of {image}"), Subject::Other, format!("[ -x {root}/usr/local/sbin/haproxy ]"), command)
-        .undone_by(format!("rm -rf {ROOTS}/*"))
+/// Where a balancer behind a virtual address says whether it reaches any API server.
+pub(crate) fn health_port(site: &Site) -> u16 {
+    site.endpoint.port.saturating_add(1)
 }
 
 fn unit_text(root: &str, folder: &str) -> String {
@@ -107,6 +100,22 @@ fn configuration(context: &Context<'_>, folder: &str) -> String {
         .map(|host| format!("  server {} {}\n", host.name, authority(host, 6443)))
         .collect();
     let port = context.site.endpoint.port;
+    // Who holds the virtual address is asked whether it leads anywhere, by a port for the host itself.
+    let (bind, health) = if context.site.endpoint.kind == EndpointKind::Vip {
+        let health = health_port(context.site);
+        let front = format!(
+            "frontend health
+  mode http
+  bind 127.0.0.1:{health}
+  acl none nbsrv(servers) lt 1
+  monitor fail if none
+  monitor-uri /healthz
+"
+        );
+        ("*", front)
+    } else {
+        ("127.0.0.1", String::new())
+    };
     format!(
         "global
   log stdout format raw local0 notice
@@ -122,10 +131,10 @@ defaults
   timeout client 1h
   timeout server 1h
 frontend api
-  bind 127.0.0.1:{port}
+  bind {bind}:{port}
   option clitcpka
   default_backend servers
-backend servers
+{health}backend servers
   balance leastconn
   option srvtcpka
   option httpchk GET /readyz?exclude=etcd&exclude=etcd-readiness

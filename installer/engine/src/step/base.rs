@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use super::context::{Context, StepBuildError};
-use crate::action::{Action, Block, File, Folder, Run, Subject};
+use crate::action::{Action, Block, Content, File, Folder, Run, Subject};
 use crate::facts::Facts;
 use crate::host::quote;
 use crate::plan::Step;
@@ -23,12 +23,8 @@ const MODULES: [&str; 3] = ["overlay", "br_netfilter", "nf_conntrack"];
 
 /// The steps of the stage `hosts`.
 pub(super) fn steps(context: &Context<'_>, host: &Host) -> Result<Vec<Step>, StepBuildError> {
-    let arch = context.arch(host)?;
     let mut place = vec![Action::Folder(Folder::new(FILES, 0o755)), Action::Folder(Folder::new(PROGRAMS, 0o755))];
-    // Small, and needed before the registry is up: it is sent to each host.
-    let content = Supply::content(context.supply.file("ferry-probe", arch)?);
-    let (path, owner) = (format!("{PROGRAMS}/ferry-probe"), "root:root".into());
-    place.push(Action::File(File { path, mode: 0o755, owner, content }));
+    place.extend(Some(probe(context, host)?).filter(|probe| !is_fetched(probe)));
     let authority = context.public("registry/ca.crt")?;
     place.push(Action::File(File::text(format!("{FILES}/registry-ca.crt"), authority)));
     let mut steps = vec![
@@ -46,6 +42,23 @@ pub(super) fn steps(context: &Context<'_>, host: &Host) -> Result<Vec<Step>, Ste
         step.essential = is_essential(host);
     }
     Ok(steps)
+}
+
+/// The probe of a host that takes it from the registry, once that is there.
+pub(super) fn fetched_probe(context: &Context<'_>, host: &Host) -> Result<Option<Step>, StepBuildError> {
+    let Some(probe) = Some(probe(context, host)?).filter(is_fetched) else { return Ok(None) };
+    let mut step = Step::new("runtime.probe", &host.name, "ferry's probe", vec![probe]);
+    step.essential = is_essential(host);
+    Ok(Some(step))
+}
+
+fn probe(context: &Context<'_>, host: &Host) -> Result<Action, StepBuildError> {
+    let content = Supply::content(context.supply.file("ferry-probe", context.arch(host)?)?);
+    context.program(host, &format!("{PROGRAMS}/ferry-probe"), content)
+}
+
+fn is_fetched(action: &Action) -> bool {
+    matches!(action, Action::File(File { content: Content::Fetched { .. }, .. }))
 }
 
 /// Where NetworkManager runs, it is told to leave the interfaces of pods alone.
@@ -98,7 +111,8 @@ fn hosts_lines(site: &Site, host: &Host) -> BTreeMap<IpAddr, Vec<String>> {
     for host in &site.hosts {
         lines.entry(host.internal).or_default().push(host.name.clone());
     }
-    if let Some(registry) = site.with(Role::Registry).next() {
+    // Who dials the name tries each of them.
+    for registry in site.with(Role::Registry) {
         lines.entry(registry.internal).or_default().push(site.registry.name.clone());
     }
     let api = match site.endpoint.kind {

@@ -98,6 +98,11 @@ impl Context<'_> {
         Ok(Action::File(File { path: path.to_owned(), mode: 0o755, owner: "root:root".into(), content }))
     }
 
+    /// The images of the bundle by the names under which hosts have them, `registry/path:tag`.
+    pub(super) fn carried_images(&self) -> Vec<String> {
+        self.supply.lock().images.iter().map(|image| image.name.to_string()).collect()
+    }
+
     /// The files that hosts fetch from the registry, once all their steps have been built.
     pub(super) fn fetched(&self) -> Vec<PushedFile> {
         self.fetched.borrow().values().cloned().collect()

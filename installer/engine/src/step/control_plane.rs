@@ -217,9 +217,11 @@ pub(super) fn finish(context: &Context<'_>, host: &Host) -> Step {
     Step::new("cluster.ready", &host.name, "nodes and system pods", actions)
 }
 
+/// How objects are applied: fields that are ferry's, and no others.
+pub(super) const SERVER_SIDE: &str = "--server-side --field-manager=ferry --force-conflicts";
+
 /// A file of objects, applied by the server so that a second time changes nothing.
 pub(super) fn objects(path: &str, title: &str, text: String) -> Vec<Action> {
-    let apply = "--server-side --field-manager=ferry --force-conflicts";
     let quoted = quote(path);
     let digest = Digest::of(text.as_bytes()).hex()[..12].to_owned();
     vec![
@@ -228,8 +230,8 @@ pub(super) fn objects(path: &str, title: &str, text: String) -> Vec<Action> {
             Run::unless(
                 format!("objects: {title}"),
                 Subject::Objects,
-                format!("{KUBECTL} diff {apply} -f {quoted}"),
-                format!("{KUBECTL} apply {apply} -f {quoted} # {digest}"),
+                format!("{KUBECTL} diff {SERVER_SIDE} -f {quoted}"),
+                format!("{KUBECTL} apply {SERVER_SIDE} -f {quoted} # {digest}"),
             )
             .retried(2),
         ),

@@ -2,6 +2,7 @@
 //! answers already, a new member begins as a learner and is promoted once it has caught up, so that a member that never
 //! comes up can't cost the quorum.
 
+use super::base::PROGRAMS;
 use super::context::{Context, StepBuildError, authority, unit};
 use crate::action::{Action, File, Folder, Run, Subject};
 use crate::plan::Step;
@@ -49,11 +50,18 @@ pub(crate) const CTL: &str = etcdctl!("--endpoints=https://127.0.0.1:2379");
 const ASK: &str = etcdctl!("--command-timeout=5s");
 
 /// How a new member begins. It is asked for by address, because the name of one that has not started is not known.
-const BEGIN: &str = r#"list=
-for one in {others}; do
-  list=$({ctl} --endpoints=$one member list) && break
-  list=
-done
+/// Where nobody listens on any other host, twice, there is no cluster: etcdctl would take its whole time-out to say so, for
+/// each of them. Who is listed and has not started yet is called by the name that the plan has for his address.
+const BEGIN: &str = r#"silent() {
+  for one in {others}; do {probe} get --timeout 2000 "http://${one#https://}/" 2>/dev/null | grep -q 'Connection refused' || return 1; done
+}
+list=
+if ! silent || ! { sleep 1; silent; }; then
+  for one in {others}; do
+    list=$({ctl} --endpoints=$one member list) && break
+    list=
+  done
+fi
 state=new members='{members}'
 if [ -n "$list" ]; then
   ctl() { {ctl} --endpoints=$one "$@"; }
@@ -68,7 +76,8 @@ if [ -n "$list" ]; then
       sleep 2
     done
   fi
-  members=$(ctl member list | awk -F', ' '{name = $3; if ($4 == "{peer}") name = "{name}"; printf "%s%s=%s", sep, name, $4; sep = ","}')
+  members=$(ctl member list | awk -F', ' 'BEGIN {n = split("{members}", all, ","); for (i = 1; i <= n; i++) {at = index(all[i], "="); of[substr(all[i], at + 1)] = substr(all[i], 1, at - 1)}}
+    {name = $3; if (name == "" || $4 == "{peer}") name = of[$4]; printf "%s%s=%s", sep, name, $4; sep = ","}')
 fi
 printf 'ETCD_INITIAL_CLUSTER=%s\nETCD_INITIAL_CLUSTER_STATE=%s\nETCD_INITIAL_CLUSTER_TOKEN=%s\n' "$members" $state {cluster} >/etc/etcd/initial.env.part
 chown root:etcd /etc/etcd/initial.env.part; chmod 640 /etc/etcd/initial.env.part; sync
@@ -173,6 +182,7 @@ fn filled(text: &str, context: &Context<'_>, host: &Host) -> String {
         context.site.with(Role::Etcd).map(|member| format!("{}={}", member.name, peer(member))).collect();
     [
         ("{ctl}", ASK.to_owned()),
+        ("{probe}", format!("{PROGRAMS}/ferry-probe")),
         ("{others}", others(context, host)),
         ("{members}", members.join(",")),
         ("{peer}", peer(host)),
@@ -236,4 +246,74 @@ ETCD_LOG_LEVEL=warn
         data = site.etcd.data_dir,
         quota = u64::from(site.etcd.quota_gib) << 30,
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt as _;
+    use std::process::Command;
+
+    use super::*;
+
+    const REFUSED: &str = r#"echo '{"ok":false,"error":"Connection refused (os error 111)"}'; exit 1"#;
+    const LISTENS: &str = r#"echo '{"ok":false,"error":"this is no HTTP answer"}'; exit 1"#;
+
+    /// Runs the script on host b of a, b and c, with these in the places of the probe and of etcdctl; gives what it has
+    /// decided, and what it has asked etcdctl.
+    fn decided(probe: &str, etcdctl: &str) -> (String, String) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name).display().to_string();
+        for (name, body) in
+            [("probe", probe.to_owned()), ("ctl", format!("echo \"$*\" >>{}\n{etcdctl}", path("asked")))]
+        {
+            fs::write(path(name), format!("#!/bin/sh\n{body}\n")).unwrap();
+            fs::set_permissions(path(name), fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        let words = [
+            ("{ctl}", path("ctl")),
+            ("{probe}", path("probe")),
+            ("{others}", "https://10.0.0.1:2379 https://10.0.0.3:2379".into()),
+            ("{members}", "a=https://10.0.0.1:2380,b=https://10.0.0.2:2380,c=https://10.0.0.3:2380".into()),
+            ("{peer}", "https://10.0.0.2:2380".into()),
+            ("{name}", "b".into()),
+            ("{cluster}", "site".into()),
+            ("/etc/etcd", path("")),
+        ];
+        let script = words.iter().fold(BEGIN.to_owned(), |text, (word, value)| text.replace(word, value));
+        let script = format!("set -eu\nchown() {{ :; }}\nsleep() {{ :; }}\n{script}");
+        let output = Command::new("sh").args(["-c", &script]).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let read = |name: &str| fs::read_to_string(path(name)).unwrap_or_default();
+        (read("initial.env"), read("asked"))
+    }
+
+    const ALL: &str = "ETCD_INITIAL_CLUSTER=a=https://10.0.0.1:2380,b=https://10.0.0.2:2380,c=https://10.0.0.3:2380\n";
+
+    #[test]
+    fn where_nobody_listens_a_cluster_begins_and_nobody_is_waited_for() {
+        let (decided, asked) = decided(REFUSED, "exit 1");
+        assert_eq!(decided, format!("{ALL}ETCD_INITIAL_CLUSTER_STATE=new\nETCD_INITIAL_CLUSTER_TOKEN=site\n"));
+        assert_eq!(asked, "");
+    }
+
+    #[test]
+    fn who_listens_or_does_not_refuse_is_asked() {
+        for said in [LISTENS, r#"echo '{"ok":false,"error":"timed out"}'; exit 1"#] {
+            let (decided, asked) = decided(said, "exit 1");
+            assert!(decided.contains("ETCD_INITIAL_CLUSTER_STATE=new\n"), "{decided}");
+            let to = |host| format!("--endpoints=https://10.0.0.{host}:2379 member list\n");
+            assert_eq!(asked, to(1) + &to(3));
+        }
+    }
+
+    #[test]
+    fn who_is_listed_and_has_not_started_has_the_plans_name() {
+        let listed = "echo '1, started, a, https://10.0.0.1:2380, https://10.0.0.1:2379, false'\n\
+                      echo '2, unstarted, , https://10.0.0.2:2380, , false'\n\
+                      echo '3, unstarted, , https://10.0.0.3:2380, , false'";
+        let (decided, asked) = decided(LISTENS, listed);
+        assert_eq!(decided, format!("{ALL}ETCD_INITIAL_CLUSTER_STATE=existing\nETCD_INITIAL_CLUSTER_TOKEN=site\n"));
+        assert!(!asked.contains("remove") && !asked.contains("add"), "{asked}");
+    }
 }

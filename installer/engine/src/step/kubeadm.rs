@@ -2,7 +2,7 @@
 
 use super::context::{Context, StepBuildError};
 use crate::pki::certificate_pin;
-use crate::site::file::{NetworkKind, ProxyMode, Role};
+use crate::site::file::{ProxyMode, Role};
 use crate::site::{Host, Site};
 
 /// Arguments of a component, in the form of either version.
@@ -118,10 +118,8 @@ fn cluster(context: &Context<'_>, host: &Host, api: &str, arguments: &Arguments)
     let names: String = names.iter().map(|name| format!("  - \"{name}\"\n")).collect();
     let endpoints: String = context.etcd_endpoints(host).iter().map(|url| format!("    - {url}\n")).collect();
     let mut manager = vec![("bind-address", "127.0.0.1".to_owned())];
-    if site.network.kind == NetworkKind::HostRoutes {
-        // Each node's share of the pod addresses is fixed by the plan.
-        manager.push(("allocate-node-cidrs", "false".to_owned()));
-    }
+    // Each node's share of the pod addresses is fixed by the plan; Calico gives addresses away itself.
+    manager.push(("allocate-node-cidrs", "false".to_owned()));
     let validity = if arguments.lists {
         format!(
             "certificateValidityPeriod: {}h0m0s\ncaCertificateValidityPeriod: {}h0m0s\nencryptionAlgorithm: ECDSA-P256\n",

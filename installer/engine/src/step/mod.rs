@@ -6,27 +6,36 @@ mod backup;
 mod balancer;
 mod base;
 mod before;
+mod calico;
 mod context;
 mod control_plane;
 mod coredns;
+mod endpoint;
 mod etcd;
 mod firewall;
+mod flannel;
+mod host_routes;
+mod image_files;
 mod images;
 mod kubeadm;
 mod kubelet;
+mod mirror;
 mod network;
 mod registry;
 mod runtime;
 mod selinux;
 mod storage;
 mod time;
+mod vip;
 mod worker;
 
+pub(crate) use balancer::health_port;
 pub(crate) use before::{MADE, SHARED};
 pub use context::{Context, StepBuildError};
 pub(crate) use control_plane::KUBECTL;
 pub(crate) use etcd::{CTL, peer as etcd_peer};
 pub(crate) use firewall::knows_policies;
+pub(crate) use network::name as network_name;
 pub(crate) use time::{is_wanted as time_is_wanted, masters as time_masters, sources as time_sources};
 
 use crate::plan::{Stage, Step};
@@ -50,11 +59,15 @@ pub fn stages(context: &mut Context<'_>) -> Result<Vec<Stage>, StepBuildError> {
         base.extend(time::step(context, host)?);
     }
     let mut runtimes = Vec::new();
+    for host in &hosts {
+        runtimes.extend(base::fetched_probe(context, host)?);
+    }
     for host in nodes() {
         runtimes.extend(runtime::steps(context, host)?);
         runtimes.extend(network::files(context, host)?);
         runtimes.extend(images::steps(context, host)?);
         runtimes.extend(balancer::steps(context, host)?);
+        runtimes.extend(vip::steps(context, host)?);
         runtimes.extend(kubelet::steps(context, host)?);
     }
     let mut members = Vec::new();
@@ -62,9 +75,14 @@ pub fn stages(context: &mut Context<'_>) -> Result<Vec<Stage>, StepBuildError> {
         members.extend(etcd::steps(context, host)?);
     }
     // After all that fetch from it, because it has to hold what they fetch.
-    let mut registries = Vec::new();
-    for host in with(Role::Registry) {
-        registries.extend(registry::steps(context, host)?);
+    let (mut registries, mut mirrors) = (Vec::new(), Vec::new());
+    for (n, host) in with(Role::Registry).enumerate() {
+        registries.push(registry::server_step(context, host)?);
+        if n == 0 {
+            registries.push(registry::content_step(context, host)?);
+        } else {
+            mirrors.push(mirror::step(context, host)?);
+        }
     }
     let first = control_plane::steps(context, lead, true)?;
     let mut joins = Vec::new();
@@ -74,12 +92,17 @@ pub fn stages(context: &mut Context<'_>) -> Result<Vec<Stage>, StepBuildError> {
     for host in nodes().filter(|host| !host.is(Role::ControlPlane)) {
         joins.extend(worker::steps(context, host)?);
     }
-    let cluster =
-        vec![coredns::step(context, lead), network::step(context, lead), control_plane::finish(context, lead)];
+    let cluster = vec![
+        coredns::step(context, lead),
+        network::step(context, lead)?,
+        endpoint::step(context, lead),
+        control_plane::finish(context, lead),
+    ];
     let backups = with(Role::Etcd).map(|host| backup::step(context, host)).collect();
     let stages = [
         ("hosts", base, false),
         ("registry", registries, false),
+        ("mirrors", mirrors, false),
         ("runtime", runtimes, false),
         ("etcd", members, false),
         ("control plane", first.into_iter().chain(worker::token(context, lead)).collect(), true),

@@ -1,19 +1,28 @@
-//! The pod network. `host-routes`: a bridge on each node and one route to each other node's share of the pod addresses.
+//! The pod network: what all kinds of it share. Each kind has a file of its own: `host_routes`, `flannel`, `calico`.
+//!
+//! ```text
+//!                on each node, before its kubelet         in the cluster
+//! host-routes    bridge and routes, by a unit             each node's share of the pod addresses
+//! flannel        bridge; the daemon makes the routes      shares, then the daemon
+//! calico         nothing: its daemon brings its plugin    the published manifest with the site's settings, the pool
+//! ```
+//! A cluster keeps its kind: pods of two networks don't reach each other, so changing it is refused on each node.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::json;
 
-use super::base::{PROGRAMS, is_essential};
-use super::context::{Context, StepBuildError, unit};
+use super::base::{FILES, is_essential};
+use super::context::{Context, StepBuildError};
 use super::control_plane::KUBECTL;
+use super::{calico, flannel, host_routes};
 use crate::action::{Action, File, Run, Subject};
 use crate::host::quote;
 use crate::plan::Step;
 use crate::site::file::NetworkKind;
-use crate::site::{Cidr, Host, Site};
+use crate::site::{Cidr, Host};
 
-/// Where the network's configuration for containerd lies.
+/// Where the network's configuration for containerd lies, for the kinds that ferry writes it for.
 const CONFLIST: &str = "/etc/cni/net.d/10-ferry.conflist";
 
 /// The vault's entry with each node's place among the shares of the pod addresses.
@@ -22,6 +31,10 @@ const PLACES: &str = "network/places";
 /// Gives every node a place among the shares of the pod addresses, and keeps it: a node that is there must not get
 /// another one because a host came or went. A place that is free is given to the next.
 pub(super) fn allot(context: &mut Context<'_>) {
+    if context.site.network.kind == NetworkKind::Calico {
+        // Its nodes take blocks of addresses as they need them.
+        return;
+    }
     let known = context.vault.get(PLACES).and_then(|text| serde_json::from_str(text.expose()).ok());
     let mut places: BTreeMap<String, u32> = known.unwrap_or_default();
     let before = places.clone();
@@ -41,30 +54,66 @@ pub(super) fn allot(context: &mut Context<'_>) {
 }
 
 /// The share of the pod addresses that a node has.
-fn share(context: &Context<'_>, host: &Host) -> Option<Cidr> {
+pub(super) fn share(context: &Context<'_>, host: &Host) -> Option<Cidr> {
     let kubernetes = &context.site.kubernetes;
     kubernetes.pod_cidr.value.subnet(u128::from(*context.places.get(&host.name)?), kubernetes.node_prefix)
 }
 
-fn unsupported(site: &Site) -> Result<(), StepBuildError> {
-    let kind = match site.network.kind {
-        NetworkKind::HostRoutes => return Ok(()),
-        NetworkKind::Calico => "calico",
-        NetworkKind::Flannel => "flannel",
-    };
-    Err(StepBuildError::Unsupported(format!("network.kind {kind} is not built by this version; use host-routes")))
-}
-
 /// What a node needs before it can be ready.
 pub(super) fn files(context: &Context<'_>, host: &Host) -> Result<Vec<Step>, StepBuildError> {
-    unsupported(context.site)?;
+    let mut actions = vec![kept(context.site.network.kind)];
+    actions.extend(match context.site.network.kind {
+        NetworkKind::HostRoutes => host_routes::files(context, host)?,
+        NetworkKind::Flannel => flannel::files(context, host)?,
+        NetworkKind::Calico => Vec::new(),
+    });
+    let mut step = Step::new("runtime.network", &host.name, "the pod network's files", actions);
+    step.essential = is_essential(host);
+    Ok(vec![step])
+}
+
+/// The node's note of the kind that its pods are on; refuses another one. A node without a note that has ferry's bridge was
+/// installed when there was no other kind.
+fn kept(kind: NetworkKind) -> Action {
+    let (kind, note) = (name(kind), format!("{FILES}/network"));
+    let command = format!(
+        "was=$(cat {note} 2>/dev/null || :)
+[ -n \"$was\" ] || [ ! -e {CONFLIST} ] || was=host-routes
+if [ -n \"$was\" ] && [ \"$was\" != {kind} ]; then
+    echo \"the pods of this node are on $was, and a cluster keeps its kind of pod network: set network.kind: $was, or uninstall the cluster and install it anew\" >&2
+    exit 1
+fi
+echo {kind} >{note}.part; sync {note}.part; mv -f {note}.part {note}"
+    );
+    let title = format!("the node's pod network is {kind}");
+    let run = Run::unless(title, Subject::Other, format!("[ \"$(cat {note})\" = {kind} ]"), command);
+    Action::Run(run.undone_by(format!("rm -f {note} {note}.part")))
+}
+
+/// The kind as the site file has it.
+pub(crate) fn name(kind: NetworkKind) -> &'static str {
+    match kind {
+        NetworkKind::Calico => "calico",
+        NetworkKind::Flannel => "flannel",
+        NetworkKind::HostRoutes => "host-routes",
+    }
+}
+
+/// containerd's configuration of a bridge on which pods have addresses of the node's own share; `hidden` if what leaves the
+/// pods' range goes behind the node's address by the plugin's rule.
+pub(super) fn bridge(
+    context: &Context<'_>,
+    host: &Host,
+    mtu: Option<u32>,
+    hidden: bool,
+) -> Result<Action, StepBuildError> {
     let none = || StepBuildError::Unsupported(format!("{} gets no share of the pod addresses", host.name));
     let own = share(context, host).ok_or_else(none)?;
     let mut bridge = json!({
-        "type": "bridge", "bridge": "cni0", "isGateway": true, "ipMasq": true, "hairpinMode": true,
+        "type": "bridge", "bridge": "cni0", "isGateway": true, "ipMasq": hidden, "hairpinMode": true,
         "ipam": {"type": "host-local", "ranges": [[{"subnet": own.to_string()}]], "routes": [{"dst": "0.0.0.0/0"}]},
     });
-    if let Some(mtu) = context.site.network.mtu {
+    if let Some(mtu) = mtu {
         bridge["mtu"] = json!(mtu);
     }
     let list = json!({
@@ -72,44 +121,23 @@ pub(super) fn files(context: &Context<'_>, host: &Host) -> Result<Vec<Step>, Ste
         "plugins": [bridge, {"type": "portmap", "capabilities": {"portMappings": true}}],
     });
     let text = serde_json::to_string_pretty(&list).unwrap_or_default() + "\n";
-    let mut actions = vec![Action::File(File::text(CONFLIST, text))];
-    let others: Vec<&Host> = context.site.hosts.iter().filter(|one| one.is_node() && one.name != host.name).collect();
-    actions.extend(routes(context, &others));
-    let mut step = Step::new("runtime.network", &host.name, "the pod network's files", actions);
-    step.essential = is_essential(host);
-    Ok(vec![step])
+    Ok(Action::File(File::text(CONFLIST, text)))
 }
 
-/// One route for each other node, and none of its traffic hidden behind this node's address. Set again at every boot.
-fn routes(context: &Context<'_>, others: &[&Host]) -> Vec<Action> {
-    let lines: String = others
-        .iter()
-        .filter_map(|other| Some(format!("ip route replace {} via {}\n", share(context, other)?, other.internal)))
-        .collect();
-    let pods = context.site.kubernetes.pod_cidr.value;
-    // Routes to hosts that have left.
-    let known: Vec<String> = others.iter().filter_map(|other| Some(share(context, other)?.to_string())).collect();
-    let gone = format!(
-        "ip route show root {pods} | awk '/ via / {{print $1}}' | while read -r to; do case ' {} ' in *\" $to \"*) ;; *) ip route del \"$to\" ;; esac; done\n",
-        known.join(" ")
-    );
-    let keep = format!(
-        "iptables -w -t nat -C POSTROUTING -s {pods} -d {pods} -j ACCEPT 2>/dev/null || iptables -w -t nat -I POSTROUTING 1 -s {pods} -d {pods} -j ACCEPT\n"
-    );
-    let script = format!("#!/bin/sh\n# Routes to the pods of the other nodes.\nset -eu\n{lines}{gone}{keep}");
-    let service = format!(
-        "[Unit]\nDescription=Routes to the pods of the other nodes\nAfter=network-online.target\nWants=network-online.target\n\n[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart={PROGRAMS}/pod-routes\n\n[Install]\nWantedBy=multi-user.target\n"
-    );
-    let reads = vec![
-        Action::File(File::text(format!("{PROGRAMS}/pod-routes"), script).mode(0o755)),
-        Action::File(File::text("/etc/systemd/system/ferry-pod-routes.service", service)),
-    ];
-    let run = unit("ferry-pod-routes.service", true, &reads);
-    reads.into_iter().chain([run]).collect()
+/// What the cluster is told of the network, and what it runs for it.
+pub(super) fn step(context: &Context<'_>, host: &Host) -> Result<Step, StepBuildError> {
+    let (title, actions) = match context.site.network.kind {
+        NetworkKind::HostRoutes => ("each node's pod addresses", shares(context)),
+        NetworkKind::Flannel => {
+            ("flannel", shares(context).into_iter().chain(flannel::objects(context, host)?).collect())
+        }
+        NetworkKind::Calico => ("Calico", calico::objects(context, host)?),
+    };
+    Ok(Step::new("cluster.network", &host.name, title, actions))
 }
 
-/// What the cluster is told of the network.
-pub(super) fn step(context: &Context<'_>, host: &Host) -> Step {
+/// Each node's object names its share, as the plan has it.
+fn shares(context: &Context<'_>) -> Vec<Action> {
     let mut actions = Vec::new();
     for node in context.nodes() {
         let Some(own) = share(context, node) else { continue };
@@ -126,5 +154,19 @@ pub(super) fn step(context: &Context<'_>, host: &Host) -> Step {
             .retried(3),
         ));
     }
-    Step::new("cluster.network", &host.name, "each node's pod addresses", actions)
+    actions
+}
+
+/// Waits until a workload of the network is up on every node that is there.
+pub(super) fn up(namespace: &str, what: &str) -> Action {
+    let status = format!("{KUBECTL} -n {namespace} rollout status {what} --timeout");
+    Action::Run(
+        Run::unless(
+            format!("{what} is up"),
+            Subject::Wait,
+            format!("{status}=1s"),
+            format!("{status}=240s || {{ {KUBECTL} -n {namespace} get pods -o wide >&2; {KUBECTL} -n {namespace} get events --sort-by=.lastTimestamp | tail -n 15 >&2; exit 1; }}"),
+        )
+        .within(300),
+    )
 }

@@ -16,16 +16,19 @@ const USER: &str = "ferry-registry";
 const OWNED: &str = "root:ferry-registry";
 
 /// The loopback port that accepts content: the one after the public one.
-fn push_port(context: &Context<'_>) -> u16 {
+pub(super) fn push_port(context: &Context<'_>) -> u16 {
     context.site.registry.port + 1
 }
 
-/// The steps of a registry host.
-pub(super) fn steps(context: &mut Context<'_>, host: &Host) -> Result<Vec<Step>, StepBuildError> {
-    Ok(vec![
-        Step::new("registry.server", &host.name, "the registry's servers", server(context, host)?),
-        Step::new("registry.content", &host.name, "what hosts take from the registry", vec![content(context)?]),
-    ])
+/// The servers of a registry host.
+pub(super) fn server_step(context: &mut Context<'_>, host: &Host) -> Result<Step, StepBuildError> {
+    Ok(Step::new("registry.server", &host.name, "the registry's servers", server(context, host)?))
+}
+
+/// What hosts take from the registry, over the operator's link.
+pub(super) fn content_step(context: &Context<'_>, host: &Host) -> Result<Step, StepBuildError> {
+    let content = Action::Push(content(context)?);
+    Ok(Step::new("registry.content", &host.name, "what hosts take from the registry", vec![content]))
 }
 
 fn server(context: &mut Context<'_>, host: &Host) -> Result<Vec<Action>, StepBuildError> {
@@ -131,7 +134,8 @@ WantedBy=multi-user.target
     )
 }
 
-fn content(context: &Context<'_>) -> Result<Action, StepBuildError> {
+/// Everything that a registry holds.
+pub(super) fn content(context: &Context<'_>) -> Result<Push, StepBuildError> {
     let lock = context.supply.lock();
     let mut images: Vec<PushedImage> = lock
         .images
@@ -165,5 +169,5 @@ fn content(context: &Context<'_>) -> Result<Action, StepBuildError> {
     let server = context.site.registry.name.clone();
     let files = context.fetched();
     bytes += files.iter().map(|file| file.content.size()).sum::<u64>();
-    Ok(Action::Push(Push { server, port: push_port(context), images, files, bytes }))
+    Ok(Push { server, port: push_port(context), images, files, bytes })
 }

@@ -7,7 +7,8 @@ use super::context::{Context, StepBuildError, unit};
 use crate::action::{Action, File, Folder};
 use crate::pki::PULL_LOGIN;
 use crate::plan::Step;
-use crate::site::Host;
+use crate::site::file::Role;
+use crate::site::{Host, Site};
 use crate::supply::Supply;
 
 /// Where containerd looks for registries.
@@ -131,9 +132,11 @@ fn mirrors(context: &mut Context<'_>, host: &Host) -> Result<Vec<Action>, StepBu
         context.supply.lock().images.iter().map(|image| image.name.registry().to_owned()).collect();
     let mut actions: Vec<Action> =
         ["/etc/containerd", CERTS].map(|path| Action::Folder(Folder::new(path, 0o755))).into();
+    let servers = servers(context.site, host);
     let mut add = |context: &mut Context<'_>, folder: &str, path: &str| -> Result<(), StepBuildError> {
         let folder = format!("{CERTS}/{folder}");
-        let text = hosts_toml(&format!("https://{authority}{path}"), !path.is_empty(), &ca, &login);
+        let urls: Vec<String> = servers.iter().map(|server| format!("https://{server}{path}")).collect();
+        let text = hosts_toml(&format!("https://{authority}{path}"), &urls, !path.is_empty(), &ca, &login);
         actions.push(Action::Folder(Folder::new(&folder, 0o700)));
         let file = context.rendered_file(host, &format!("{folder}/hosts.toml"), text, 0o600)?;
         actions.push(Action::File(file));
@@ -147,10 +150,28 @@ fn mirrors(context: &mut Context<'_>, host: &Host) -> Result<Vec<Action>, StepBu
     Ok(actions)
 }
 
-/// What stands at the top level answers when the host entry does not: it is the same place, with the same authority.
-fn hosts_toml(url: &str, whole: bool, ca: &str, login: &str) -> String {
+/// The registries' authorities, in the order in which a host asks them. Several are called by their hosts' names, its own
+/// first, and every other host begins with the next one, so that they share the work.
+fn servers(site: &Site, host: &Host) -> Vec<String> {
+    let all: Vec<&Host> = site.with(Role::Registry).collect();
+    if all.len() < 2 {
+        return vec![site.registry.authority()];
+    }
+    let own = all.iter().position(|one| one.name == host.name);
+    let place = site.hosts.iter().position(|one| one.name == host.name).unwrap_or_default();
+    let first = own.unwrap_or(place % all.len());
+    let named = |one: &&Host| format!("{}:{}", one.name, site.registry.port);
+    all.iter().cycle().skip(first).take(all.len()).map(named).collect()
+}
+
+/// What stands at the top level answers when no host entry does: it is one of the same places, with the same authority.
+fn hosts_toml(server: &str, urls: &[String], whole: bool, ca: &str, login: &str) -> String {
     let override_path = if whole { "  override_path = true\n" } else { "" };
-    format!(
-        "server = \"{url}\"\nca = \"{ca}\"\n\n[host.\"{url}\"]\n  capabilities = [\"pull\", \"resolve\"]\n{override_path}  ca = \"{ca}\"\n  [host.\"{url}\".header]\n    authorization = \"Basic {login}\"\n"
-    )
+    let mut text = format!("server = \"{server}\"\nca = \"{ca}\"\n");
+    for url in urls {
+        text.push_str(&format!(
+            "\n[host.\"{url}\"]\n  capabilities = [\"pull\", \"resolve\"]\n{override_path}  ca = \"{ca}\"\n  [host.\"{url}\".header]\n    authorization = \"Basic {login}\"\n"
+        ));
+    }
+    text
 }

@@ -49,6 +49,7 @@ const NETWORK: &str = r#"for link in $(ip -o link show | sed 's/^[0-9]*: \([^:@]
     grep -qxF "$link" /var/lib/ferry/before/links 2>/dev/null && continue
     case $link in cni0|flannel.1|flannel-v6.1|vxlan.calico|vxlan-v6.calico|kube-ipvs0|cali*|veth*) ip link del "$link" 2>/dev/null || :;; esac
 done
+! ip link show tunl0 >/dev/null 2>&1 || grep -qxF tunl0 /var/lib/ferry/before/links 2>/dev/null || { ip addr flush dev tunl0; ip link set tunl0 down; } 2>/dev/null || :
 ip route flush root $pods 2>/dev/null || :
 ours="KUBE-|CNI-|cali-|FLANNEL-|flanneld|-s $pods -d $pods -j ACCEPT"
 clean() { command -v "$1-save" >/dev/null 2>&1 && command -v "$1-restore" >/dev/null 2>&1 || return 0

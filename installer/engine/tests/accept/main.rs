@@ -109,6 +109,26 @@ async fn a_healthy_node_passes_every_check() {
     assert!(!ran.iter().any(|script| script.contains("ETCDCTL_API")), "etcdctl 3.6 complains about it");
 }
 
+/// A node is Ready while the daemon that carries its pods' packets is dead.
+#[tokio::test]
+async fn the_networks_daemon_is_asked_on_every_node() {
+    let ward = Ward::new();
+    for (kind, port) in [("calico", 9099), ("flannel", 10260)] {
+        let text = format!("{SITE}{SLOW_DISK}").replace("kind: host-routes", &format!("kind: {kind}"));
+        let site = site::read(Path::new("site.yaml"), &text).expect("a site");
+        let verdict = |verdicts: &Verdicts| {
+            let found = verdicts.findings.iter().find(|one| one.0 == "network.daemon").expect("it is asked");
+            (found.1.verdict, found.1.evidence.clone())
+        };
+        let dead = run(&site, ward.healthy(), &ward.needs).await.0;
+        assert_eq!(verdict(&dead).0, Verdict::Failed, "{}", verdict(&dead).1);
+        let ill = ward.healthy().serves(port, node::plain("HTTP/1.0 503 Service Unavailable\r\n\r\n".into()));
+        assert!(verdict(&run(&site, ill, &ward.needs).await.0).1.contains("answers 503"));
+        let well = ward.healthy().serves(port, node::plain("HTTP/1.0 204 No Content\r\n\r\n".into()));
+        assert_eq!(verdict(&run(&site, well, &ward.needs).await.0).0, Verdict::Passed);
+    }
+}
+
 type Harm = Box<dyn Fn(&Ward, Scripted) -> Scripted>;
 
 /// A way to be ill, and what the finding must speak of.
@@ -341,7 +361,10 @@ async fn the_arena_goes_even_when_it_was_never_ready() {
     let needs = AcceptNeeds { only: vec!["service".into()], ..ward.needs.clone() };
     let (verdicts, _) = run(&site(""), host.clone(), &needs).await;
     assert!(verdicts.findings.iter().all(|one| one.1.evidence.contains("of 1 nodes, 0 and 0 run a pod that is ready")));
-    assert!(host.ran().last().unwrap().contains("delete namespace ferry-accept"));
+    let ran = host.ran();
+    let [.., namespace, volumes] = ran.as_slice() else { panic!("{ran:?}") };
+    assert!(namespace.contains("delete namespace ferry-accept"));
+    assert!(volumes.contains("/pvc-*_ferry-accept_*"), "folders of volumes that nobody knows of go, too");
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@
 // write), then length u32 and the bytes. Answer: length u32 and the bytes. All numbers little endian.
 // Kinds: 'g' gzip with those writes; 't' the same for a tar that a tar writer makes of the entries (the bytes are the
 // contents of one file per write), answered with the tar first, then the gzip; 'p' pgzip and 'k' klauspost's gzip, with
-// those writes, at their own level.
+// those writes.
 package main
 
 import (
@@ -61,7 +61,7 @@ func main() {
 }
 
 // others are encoders that are not part of Go; others.go adds them where their sources are.
-var others = map[byte]func(io.Writer) io.WriteCloser{}
+var others = map[byte]func(io.Writer, int) (io.WriteCloser, error){}
 
 func pieces(kind byte, level int, plain []byte, cuts []int) []byte {
 	var zipped bytes.Buffer
@@ -69,10 +69,10 @@ func pieces(kind byte, level int, plain []byte, cuts []int) []byte {
 	var err error
 	if kind == 'g' {
 		w, err = gzip.NewWriterLevel(&zipped, level)
-		must(err)
 	} else {
-		w = others[kind](&zipped)
+		w, err = others[kind](&zipped, level)
 	}
+	must(err)
 	for _, cut := range cuts {
 		cut = min(cut, len(plain))
 		_, err = w.Write(plain[:cut])

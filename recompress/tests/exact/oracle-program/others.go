@@ -10,6 +10,6 @@ import (
 )
 
 func init() {
-	others['p'] = func(w io.Writer) io.WriteCloser { return pgzip.NewWriter(w) }
-	others['k'] = func(w io.Writer) io.WriteCloser { return gzip.NewWriter(w) }
+	others['p'] = func(w io.Writer, level int) (io.WriteCloser, error) { return pgzip.NewWriterLevel(w, level) }
+	others['k'] = func(w io.Writer, level int) (io.WriteCloser, error) { return gzip.NewWriterLevel(w, level) }
 }

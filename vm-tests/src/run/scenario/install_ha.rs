@@ -1,15 +1,18 @@
 //! `install-ha`: three control planes with etcd, a worker, a registry, a balancer on every node; then each control-plane host
-//! loses its power in turn, while every other node reads from the API five times a second.
+//! loses its power in turn, while every other node reads from the API five times a second. In the end all of it is taken back,
+//! and each host is as before but for the list of `uninstall`.
 //!
 //! With three hosts the roles are merged: each is a control plane and a worker, and one of them the registry.
 
 use std::time::Duration;
 
+use super::uninstall::ALLOWANCE;
 use crate::error::Error;
 use crate::hosts::{self, Driver as _};
 use crate::installer::{self, HostLine, SiteOptions};
+use crate::run::snapshot::describe;
 use crate::run::window::{self, Watch, until};
-use crate::run::{Bench, Bundle, Shipped, cluster};
+use crate::run::{Bench, Bundle, Shipped, Snapshot, cluster};
 
 const MANIFEST: &str = "kubernetes-1.34-core.yaml";
 
@@ -49,6 +52,7 @@ pub(super) fn run(bench: &Bench) -> Result<(), Error> {
     let text = installer::site(&bench.driver, "ha", lines, &SiteOptions::default())?;
     std::fs::write(&site, &text).map_err(Error::file("write", &site))?;
     bench.evidence.save("site.yaml", &text);
+    let as_new = bench.step("snapshots", || snapshots(bench, lines))?;
     let install = |name: &str| {
         let log = bench.evidence.path(&format!("ferry-install-{name}.log"));
         let program =
@@ -77,7 +81,47 @@ pub(super) fn run(bench: &Bench) -> Result<(), Error> {
     for line in lines.iter().filter(|line| line.roles.contains("control-plane")) {
         power_cut(bench, lines, *line)?;
     }
+    taken_back(bench, &shipped, lines, &site, &as_new)?;
     cluster::egress(bench)
+}
+
+/// All hosts' snapshots, taken side by side.
+fn snapshots(bench: &Bench, lines: &[HostLine]) -> Result<Vec<Snapshot>, Error> {
+    let driver = &bench.driver;
+    std::thread::scope(|scope| {
+        let taken: Vec<_> = lines.iter().map(|line| scope.spawn(move || Snapshot::take(driver, line.host))).collect();
+        let ended = |one: std::thread::ScopedJoinHandle<'_, _>| {
+            one.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        };
+        taken.into_iter().map(ended).collect()
+    })
+}
+
+/// Uninstalls, and compares each host with what it was.
+fn taken_back(
+    bench: &Bench,
+    shipped: &Shipped,
+    lines: &[HostLine],
+    site: &std::path::Path,
+    as_new: &[Snapshot],
+) -> Result<(), Error> {
+    let log = bench.evidence.path("ferry-install-uninstall.log");
+    let program = installer::install(&bench.driver, &shipped.install, "uninstall")
+        .arg(site)
+        .args(["--confirm", "ha", "--verbose", "--state"])
+        .arg(installer::state_of(site));
+    let code = bench.step("ferry-install: uninstall", || program.logged(&log))?;
+    bench.check("uninstall ends with 0", code == 0, format!("exit code {code}"));
+    let allowed = ALLOWANCE.map(|(pattern, _)| pattern);
+    bench.evidence.save("allowance.txt", &ALLOWANCE.map(|(pattern, why)| format!("{pattern}: {why}\n")).concat());
+    let after = bench.step("snapshots", || snapshots(bench, lines))?;
+    for ((line, before), after) in lines.iter().zip(as_new).zip(&after) {
+        let differences = before.without(&allowed).differences(&after.without(&allowed));
+        bench.evidence.save(&format!("differences-{}.txt", line.name), &describe(&differences, usize::MAX));
+        let what = format!("{} is as before, but for the list", line.name);
+        bench.check(&what, before.len() > 5000 && differences.is_empty(), describe(&differences, 20));
+    }
+    Ok(())
 }
 
 /// Cuts a control-plane host's power while the others read, and gives it back.

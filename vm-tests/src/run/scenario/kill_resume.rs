@@ -1,9 +1,10 @@
-//! `kill-resume`: installs that are killed, cut off and left without power on the way come to the same end as one that was
-//! left in peace.
+//! `kill-resume` and `kill-resume-ha`: installs that are killed, cut off and left without power on the way come to the same
+//! end as one that was left in peace.
 //!
-//! One undisturbed install gives the end (a snapshot of the host) and the time line. Then, on a fresh host each round, with the
-//! same vault, the moments of a round strike one after the other; what was ended is run again, at once. At the end of a
-//! round the cluster is accepted, the snapshot is the same, and nothing was done twice that is not safe twice.
+//! One undisturbed install gives the end (a snapshot of each host) and the time line. Then, on fresh hosts each round, with the
+//! same vault, the moments of a round strike one after the other, each on one of the hosts; what was ended is run again, at
+//! once. At the end of a round the cluster is accepted, the snapshots are the same, and nothing was done twice that is not
+//! safe twice. On several hosts the installer is killed where each stage begins, too.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -12,47 +13,90 @@ use ferry_engine::plan;
 
 use crate::error::Error;
 use crate::hosts::Driver as _;
-use crate::installer::{self, SiteOptions};
+use crate::installer::{self, HostLine, SiteOptions};
 use crate::run::snapshot::{describe, rules};
 use crate::run::trouble::{Moment, Run, Strike, Timeline, may_end, moments, repeated};
 use crate::run::{Bench, Bundle, Shipped, Snapshot};
 
-const HOST: u8 = 1;
 const MANIFEST: &str = "kubernetes-1.34-core.yaml";
-/// Moments of a round, but for its Ctrl-C.
-const EACH: usize = 6;
-/// Moments in all, unless `--moments` says otherwise.
-const MOMENTS: usize = 30;
-/// How long any run may take. An undisturbed one takes a minute or two.
+/// How long any run may take. An undisturbed one takes a few minutes.
 const PATIENCE: Duration = Duration::from_secs(900);
 /// How often a run that was struck is begun again without a strike until it ends well.
 const RERUNS: usize = 3;
 /// The name of the engineer whose runs these are, as the second one is told it.
 const WHO: &str = "anna";
 
+/// On what it is tried.
+#[derive(Clone, Copy)]
+struct Course {
+    /// The hosts; one alone has all roles.
+    hosts: &'static [HostLine],
+    /// Moments in all, unless `--moments` says otherwise.
+    moments: usize,
+    /// Moments of a round, but for its Ctrl-C and the beginnings of stages.
+    each: usize,
+    /// Whether the installer is killed where each stage begins, too.
+    stages: bool,
+}
+
+const ONE: Course = Course {
+    hosts: &[HostLine { host: 1, name: "node1", roles: "control-plane, worker, etcd, registry" }],
+    moments: 30,
+    each: 6,
+    stages: false,
+};
+
+const SEVERAL: Course = Course { hosts: &super::install_ha::THREE, moments: 20, each: 5, stages: true };
+
 /// What all rounds share.
 struct Tried<'a> {
     bench: &'a Bench,
+    course: Course,
     shipped: &'a Shipped,
     bundle: &'a Bundle,
     /// The vault of the undisturbed install.
     vault: PathBuf,
     timeline: Timeline,
-    end: Snapshot,
+    /// The hosts' snapshots, in their order.
+    end: Vec<Snapshot>,
 }
 
-pub(super) fn run(bench: &Bench) -> Result<(), Error> {
+/// One host with all roles.
+pub(super) fn one(bench: &Bench) -> Result<(), Error> {
+    run(bench, ONE)
+}
+
+/// Three control planes that are workers, too.
+pub(super) fn several(bench: &Bench) -> Result<(), Error> {
+    run(bench, SEVERAL)
+}
+
+fn run(bench: &Bench, course: Course) -> Result<(), Error> {
     let seed = bench.options.seed.unwrap_or_else(|| u64::from(std::process::id()) ^ clock());
-    let rounds = bench.options.moments.unwrap_or(MOMENTS).div_ceil(EACH).max(1);
+    let each = course.each;
+    let rounds = bench.options.moments.unwrap_or(course.moments).div_ceil(each).max(1);
     bench.ui.say(format!("seed {seed}: --seed {seed} strikes at the same moments again"));
     bench.evidence.note("seed", seed);
     bench.evidence.save("snapshot-rules.txt", &rules());
     let shipped = bench.step("build the programs", Shipped::made)?;
     let bundle = Bundle::made(bench, &shipped, MANIFEST)?;
-    bench.step("hosts: one", || bench.driver.prepare().and_then(|_| bench.driver.up(HOST)))?;
-    let Some(tried) = undisturbed(bench, &shipped, &bundle)? else { return Ok(()) };
+    let count = u8::try_from(course.hosts.len()).unwrap_or(u8::MAX);
+    bench.step("hosts", || bench.driver.prepare().and_then(|_| bench.driver.up(count)))?;
+    let Some(tried) = undisturbed(bench, course, &shipped, &bundle)? else { return Ok(()) };
     let mut struck = [0; 4];
-    for (n, moments) in moments(&tried.timeline, rounds, EACH, seed).into_iter().enumerate() {
+    let hosts: Vec<u8> = course.hosts.iter().map(|line| line.host).collect();
+    let mut all = moments(&tried.timeline, &hosts, rounds, each, seed);
+    if course.stages {
+        // Neighbouring stages go to different rounds.
+        for (n, moment) in tried.timeline.stages().into_iter().enumerate() {
+            all[n % rounds].push(moment);
+        }
+        for round in &mut all {
+            round.sort_by_key(|moment| moment.at);
+        }
+    }
+    let planned: usize = all.iter().map(Vec::len).sum();
+    for (n, moments) in all.into_iter().enumerate() {
         tried.round(n + 1, moments, &mut struck)?;
     }
     let [installer, connection, power, interrupted] = struck;
@@ -61,38 +105,61 @@ pub(super) fn run(bench: &Bench) -> Result<(), Error> {
     );
     bench.evidence.note("strikes", seen.as_str());
     let all = installer + connection + power;
-    bench.check("the moments have struck", all + rounds >= rounds * EACH && struck.iter().all(|one| *one > 0), seen);
+    bench.check("the moments have struck", all + rounds >= planned && struck.iter().all(|one| *one > 0), seen);
     Ok(())
 }
 
 /// The install that nothing happens to: its end and its time line.
-fn undisturbed<'a>(bench: &'a Bench, shipped: &'a Shipped, bundle: &'a Bundle) -> Result<Option<Tried<'a>>, Error> {
-    let site = fresh(bench, "undisturbed", None)?;
+fn undisturbed<'a>(
+    bench: &'a Bench,
+    course: Course,
+    shipped: &'a Shipped,
+    bundle: &'a Bundle,
+) -> Result<Option<Tried<'a>>, Error> {
+    let site = fresh(bench, course, "undisturbed", None)?;
     let mut run = start(bench, shipped, bundle, &site, "undisturbed")?;
     let code = bench.step("ferry-install, undisturbed", || run.end(PATIENCE))?;
     bench.check("undisturbed, ferry-install ends with 0", code == 0, format!("exit code {code}"));
     let timeline = run.timeline();
     bench.evidence.note("an undisturbed install takes seconds", timeline.whole.as_secs());
-    let end = bench.step("snapshot", || Snapshot::take(&bench.driver, HOST))?;
-    bench.evidence.save("snapshot-undisturbed.txt", &end.text());
-    bench.check(
-        "the snapshot sees files, images and objects",
-        end.len() > 5000,
-        format!("{} entries, {}", end.len(), end.digest()),
-    );
+    let end = bench.step("snapshot", || snapshots(bench, course))?;
+    for (line, snapshot) in course.hosts.iter().zip(&end) {
+        bench.evidence.save(&format!("snapshot-undisturbed-{}.txt", line.name), &snapshot.text());
+        let seen = format!("{}: {} entries, {}", line.name, snapshot.len(), snapshot.digest());
+        bench.check("the snapshot sees files, images and objects", snapshot.len() > 5000, seen);
+    }
     let vault = installer::state_of(&site).join("vault.age");
-    Ok((code == 0).then_some(Tried { bench, shipped, bundle, vault, timeline, end }))
+    Ok((code == 0).then_some(Tried { bench, course, shipped, bundle, vault, timeline, end }))
 }
 
-/// A host as new, its site file, and a state folder with nothing but the vault, if one is given.
-fn fresh(bench: &Bench, name: &str, vault: Option<&Path>) -> Result<PathBuf, Error> {
-    bench.step(&format!("hosts: one as new, {name}"), || bench.driver.reset(HOST))?;
+/// All hosts' snapshots.
+fn snapshots(bench: &Bench, course: Course) -> Result<Vec<Snapshot>, Error> {
+    course.hosts.iter().map(|line| Snapshot::take(&bench.driver, line.host)).collect()
+}
+
+/// The site file.
+fn site_text(bench: &Bench, course: Course) -> Result<String, Error> {
+    match course.hosts {
+        [line] => installer::single_node_site(&bench.driver, line.host, &SiteOptions::default()),
+        lines => installer::site(&bench.driver, "ha", lines, &SiteOptions::default()),
+    }
+}
+
+/// Hosts as new, their site file, and a state folder with nothing but the vault, if one is given.
+fn fresh(bench: &Bench, course: Course, name: &str, vault: Option<&Path>) -> Result<PathBuf, Error> {
+    bench.step(&format!("hosts: as new, {name}"), || {
+        course.hosts.iter().try_for_each(|line| bench.driver.reset(line.host))
+    })?;
+    site_of(bench, course, name, vault)
+}
+
+/// A site file with a state folder of its own, and in that nothing but the vault, if one is given.
+fn site_of(bench: &Bench, course: Course, name: &str, vault: Option<&Path>) -> Result<PathBuf, Error> {
     let folder = bench.work.join(name);
-    let site = folder.join("single.yaml");
+    let site = folder.join("site.yaml");
     let state = installer::state_of(&site);
     std::fs::create_dir_all(&state).map_err(Error::file("create", &state))?;
-    let text = installer::single_node_site(&bench.driver, HOST, &SiteOptions::default())?;
-    std::fs::write(&site, text).map_err(Error::file("write", &site))?;
+    std::fs::write(&site, site_text(bench, course)?).map_err(Error::file("write", &site))?;
     if let Some(vault) = vault {
         std::fs::copy(vault, state.join("vault.age")).map_err(Error::file("copy", vault))?;
     }
@@ -114,11 +181,12 @@ impl Tried<'_> {
     /// One install with all its moments, and what must hold at its end.
     fn round(&self, number: usize, mut moments: Vec<Moment>, struck: &mut [usize; 4]) -> Result<(), Error> {
         let (bench, name) = (self.bench, format!("round{number}"));
-        let site = fresh(bench, &name, Some(&self.vault))?;
+        let site = fresh(bench, self.course, &name, Some(&self.vault))?;
         // One Ctrl-C a round, halfway between two other moments: other two in each round.
         let at = 1 + number % moments.len().saturating_sub(1).max(1);
         if let [Some(before), Some(after)] = [moments.get(at - 1), moments.get(at)].map(|one| one.map(|one| one.at)) {
-            moments.insert(at, self.timeline.moment((before + after) / 2, Strike::Interrupt));
+            let host = self.course.hosts[0].host;
+            moments.insert(at, self.timeline.moment((before + after) / 2, Strike::Interrupt, host));
         }
         let mut run = self.start(&site, &name)?;
         let mut pending = None;
@@ -134,7 +202,9 @@ impl Tried<'_> {
                 bench.ui.say(format!("not struck, it had ended: {moment}"));
                 continue;
             }
-            bench.step(&format!("round {number}: {moment}"), || moment.strike.strike(&mut run, &bench.driver, HOST))?;
+            bench.step(&format!("round {number}: {moment}"), || {
+                moment.strike.strike(&mut run, &bench.driver, moment.host)
+            })?;
             struck[usize::from(moment.strike.class())] += 1;
             pending = Some(moment.strike);
             if matches!(moment.strike, Strike::Installer | Strike::Interrupt) {
@@ -199,23 +269,27 @@ impl Tried<'_> {
             code == 0,
             format!("{name}: exit codes {codes:?}"),
         );
-        let end = bench.step(&format!("{name}: snapshot"), || Snapshot::take(&bench.driver, HOST))?;
-        let differences = self.end.differences(&end);
-        bench.evidence.save(&format!("snapshot-{name}.txt"), &end.text());
-        bench.evidence.save(&format!("differences-{name}.txt"), &describe(&differences, usize::MAX));
-        let seen = if differences.is_empty() { end.digest().to_string() } else { describe(&differences, 12) };
-        bench.check(
-            "the host is as after the undisturbed install",
-            end.digest() == self.end.digest(),
-            format!("{name}: {seen}"),
-        );
-        self.twice(name, &installer::state_of(site))
+        let ends = bench.step(&format!("{name}: snapshot"), || snapshots(bench, self.course))?;
+        for ((line, undisturbed), end) in self.course.hosts.iter().zip(&self.end).zip(&ends) {
+            let name = format!("{name}-{}", line.name);
+            let differences = undisturbed.differences(end);
+            bench.evidence.save(&format!("snapshot-{name}.txt"), &end.text());
+            bench.evidence.save(&format!("differences-{name}.txt"), &describe(&differences, usize::MAX));
+            let seen = if differences.is_empty() { end.digest().to_string() } else { describe(&differences, 12) };
+            bench.check(
+                "the host is as after the undisturbed install",
+                end.digest() == undisturbed.digest(),
+                format!("{name}: {seen}"),
+            );
+            self.twice(&name, line.host, &installer::state_of(site))?;
+        }
+        Ok(())
     }
 
     /// What the host's own ledger says was done twice.
-    fn twice(&self, name: &str, state: &Path) -> Result<(), Error> {
+    fn twice(&self, name: &str, host: u8, state: &Path) -> Result<(), Error> {
         let plan = plan::load(&state.join("plan.json")).map_err(|error| Error::Asked(error.to_string()))?;
-        let ledger = self.bench.driver.must(HOST, "cat /var/lib/ferry/ledger")?;
+        let ledger = self.bench.driver.must(host, "cat /var/lib/ferry/ledger")?;
         self.bench.evidence.save(&format!("ledger-{name}.txt"), &ledger);
         let (safe, unsafe_twice): (Vec<_>, Vec<_>) = repeated(&ledger, &plan).into_iter().partition(|one| one.safe);
         let list = |all: &[crate::run::trouble::Repeated]| {
@@ -232,15 +306,11 @@ impl Tried<'_> {
 
     /// While the first engineer's run goes on, a second one with a state folder of his own is turned away.
     fn second_engineer(&self, first: &mut Run) -> Result<(), Error> {
-        let (bench, folder) = (self.bench, self.bench.work.join("second"));
-        let site = folder.join("single.yaml");
-        let state = installer::state_of(&site);
-        std::fs::create_dir_all(&state).map_err(Error::file("create", &state))?;
-        let text = installer::single_node_site(&bench.driver, HOST, &SiteOptions::default())?;
-        std::fs::write(&site, text).map_err(Error::file("write", &site))?;
-        std::fs::copy(&self.vault, state.join("vault.age")).map_err(Error::file("copy", &self.vault))?;
+        let bench = self.bench;
+        let site = site_of(bench, self.course, "second", Some(&self.vault))?;
+        let host = self.course.hosts[0].host;
         let held = |driver: &dyn crate::hosts::Driver| {
-            driver.run(HOST, "test -s /run/ferry/lease").is_ok_and(|ended| ended.code == 0)
+            driver.run(host, "test -s /run/ferry/lease").is_ok_and(|ended| ended.code == 0)
         };
         while !held(&bench.driver) && first.ended()?.is_none() {
             std::thread::sleep(Duration::from_millis(100));

@@ -2,7 +2,10 @@
 
 mod bad_site;
 mod bed;
+mod by_hand;
+mod calico;
 mod firewalld;
+mod flannel;
 mod install_ha;
 mod kill_resume;
 mod nodes;
@@ -11,6 +14,7 @@ mod restore;
 mod single;
 mod sudo_bastion;
 mod uninstall;
+mod vip;
 
 use super::Bench;
 use crate::error::Error;
@@ -28,7 +32,7 @@ pub(super) struct Scenario {
 }
 
 /// All of them.
-pub(super) const ALL: [Scenario; 11] = [
+pub(super) const ALL: [Scenario; 16] = [
     Scenario {
         name: "bed",
         says: "the bed itself: every fault shows and heals, power cuts, what leaves is counted",
@@ -60,6 +64,12 @@ pub(super) const ALL: [Scenario; 11] = [
         run: install_ha::run,
     },
     Scenario {
+        name: "by-hand",
+        says: "the same cluster by ferry and by a script of what an expert types, on the same hosts: how long each takes",
+        hosts: 5,
+        run: by_hand::run,
+    },
+    Scenario {
         name: "sudo-bastion",
         says: "one node through a bastion, by password, with a sudo that asks; no secret shows anywhere",
         hosts: 2,
@@ -69,7 +79,13 @@ pub(super) const ALL: [Scenario; 11] = [
         name: "kill-resume",
         says: "one node, killed, cut off and without power at 30 moments: it comes to the same end",
         hosts: 1,
-        run: kill_resume::run,
+        run: kill_resume::one,
+    },
+    Scenario {
+        name: "kill-resume-ha",
+        says: "three control planes, struck at 20 moments on any of them, and killed where each stage begins",
+        hosts: 3,
+        run: kill_resume::several,
     },
     Scenario {
         name: "nodes",
@@ -94,5 +110,23 @@ pub(super) const ALL: [Scenario; 11] = [
         says: "one node, installed and taken back: the host is as before but for a list, also when it is killed on the way",
         hosts: 1,
         run: uninstall::run,
+    },
+    Scenario {
+        name: "flannel",
+        says: "two nodes with flannel, and two registries: the second is filled by the first, and serves when that is gone",
+        hosts: 2,
+        run: flannel::run,
+    },
+    Scenario {
+        name: "vip",
+        says: "three hosts with a virtual address, whose holder loses its power; then the same site with local balancers",
+        hosts: 3,
+        run: vip::run,
+    },
+    Scenario {
+        name: "calico",
+        says: "two nodes with Calico, where its images can be had (FERRY_VM_CALICO)",
+        hosts: 2,
+        run: calico::run,
     },
 ];

@@ -18,7 +18,7 @@ const MANIFEST: &str = "kubernetes-1.34-core.yaml";
 const PATIENCE: Duration = Duration::from_secs(600);
 
 /// What may differ afterwards, and why.
-const ALLOWANCE: [(&str, &str); 6] = [
+pub(super) const ALLOWANCE: [(&str, &str); 6] = [
     ("file /var/backups*", "snapshots of etcd stay, unless --wipe-data is given"),
     ("file /var/lib/ferry-volumes*", "volumes stay, unless --wipe-data is given"),
     ("file /var/lib/systemd/*", "systemd's own: when timers were due, what was enabled by presets"),

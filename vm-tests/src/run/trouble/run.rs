@@ -115,7 +115,7 @@ impl Run {
 }
 
 /// How a run that was struck may end: killed or asked to stop by us, a host or a step or acceptance that failed because of
-/// it, or well in spite of it.
+/// it, or well in spite of it; of several hosts, one that is away may be owed its steps.
 #[must_use]
 pub fn may_end(strike: Option<Strike>, code: i32) -> bool {
     match strike {
@@ -123,6 +123,6 @@ pub fn may_end(strike: Option<Strike>, code: i32) -> bool {
         Some(Strike::Installer) => code == 137,
         // Ctrl-C in the last moment finds nothing left to stop.
         Some(Strike::Interrupt) => code == 130 || code == 0,
-        Some(Strike::Sessions | Strike::Link(_) | Strike::Power(_)) => [0, 7, 10, 12].contains(&code),
+        Some(Strike::Sessions | Strike::Link(_) | Strike::Power(_)) => [0, 7, 10, 12, 14].contains(&code),
     }
 }

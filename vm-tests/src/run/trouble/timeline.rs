@@ -50,6 +50,8 @@ pub struct Moment {
     pub at: Duration,
     /// What happens.
     pub strike: Strike,
+    /// To which host, where it happens to one.
+    pub host: u8,
     /// The last mark before it; none before the first.
     pub mark: Option<Mark>,
     /// How long after the mark.
@@ -76,9 +78,9 @@ impl Random {
 }
 
 /// `rounds` times `each` moments, spread over the whole of an install: each lies at random within its own share of the
-/// time, those of a round in order, and each way to strike comes equally often.
+/// time, those of a round in order, each way to strike comes equally often, and each strikes one of `hosts` at random.
 #[must_use]
-pub fn moments(timeline: &Timeline, rounds: usize, each: usize, seed: u64) -> Vec<Vec<Moment>> {
+pub fn moments(timeline: &Timeline, hosts: &[u8], rounds: usize, each: usize, seed: u64) -> Vec<Vec<Moment>> {
     let mut random = Random(seed);
     let count = rounds * each;
     let share = millis(timeline.whole) / u64::try_from(count).unwrap_or(u64::MAX).max(1);
@@ -91,7 +93,12 @@ pub fn moments(timeline: &Timeline, rounds: usize, each: usize, seed: u64) -> Ve
     for (at, strike) in strikes.into_iter().enumerate() {
         // Neighbours in time go to different rounds.
         let time = at as u64 * share + random.below(share);
-        all[at % rounds].push(timeline.moment(Duration::from_millis(time), strike));
+        // With one host nothing is drawn: the moments of a seed stay what they were.
+        let host = match hosts {
+            [host] => *host,
+            hosts => hosts[usize::try_from(random.below(hosts.len() as u64)).unwrap_or_default()],
+        };
+        all[at % rounds].push(timeline.moment(Duration::from_millis(time), strike, host));
     }
     all
 }
@@ -103,17 +110,39 @@ fn millis(time: Duration) -> u64 {
 impl Timeline {
     /// The moment at this time of the undisturbed install.
     #[must_use]
-    pub fn moment(&self, at: Duration, strike: Strike) -> Moment {
+    pub fn moment(&self, at: Duration, strike: Strike, host: u8) -> Moment {
         let before = self.marks.iter().rev().find(|(time, _)| *time <= at);
         let after = at.saturating_sub(before.map_or(Duration::ZERO, |(time, _)| *time));
-        Moment { at, strike, mark: before.map(|(_, mark)| mark.clone()), after }
+        Moment { at, strike, host, mark: before.map(|(_, mark)| mark.clone()), after }
+    }
+
+    /// The beginning of each stage, at which the installer is killed.
+    #[must_use]
+    pub fn stages(&self) -> Vec<Moment> {
+        let begins = self.marks.iter().filter(|(_, mark)| mark.0.starts_with("stage ") && mark.1 == 1);
+        begins
+            .map(|(at, mark)| Moment {
+                at: *at,
+                strike: Strike::Installer,
+                host: 0,
+                mark: Some(mark.clone()),
+                after: Duration::ZERO,
+            })
+            .collect()
     }
 }
 
 impl std::fmt::Display for Moment {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let mark = self.mark.as_ref().map_or("the start", |mark| mark.0.as_str());
-        write!(f, "{} at {:.1} s ({:.1} s after {mark})", self.strike, self.at.as_secs_f64(), self.after.as_secs_f64())
+        let (at, after) = (self.at.as_secs_f64(), self.after.as_secs_f64());
+        match self.strike {
+            Strike::Installer | Strike::Interrupt => write!(f, "{}", self.strike)?,
+            Strike::Sessions | Strike::Link(_) | Strike::Power(_) => {
+                write!(f, "{} on host {}", self.strike, self.host)?;
+            }
+        }
+        write!(f, " at {at:.1} s ({after:.1} s after {mark})")
     }
 }
 
@@ -126,9 +155,14 @@ mod tests {
         let second = Duration::from_secs;
         let marks = (0..9).map(|n| (second(10 * n), Mark(format!("stage {n}"), 1))).collect();
         let timeline = Timeline { marks, whole: second(90) };
-        let all = moments(&timeline, 5, 6, 7);
-        assert_eq!(all, moments(&timeline, 5, 6, 7));
-        assert_ne!(all, moments(&timeline, 5, 6, 8));
+        let hosts = [1, 2, 3];
+        let all = moments(&timeline, &hosts, 5, 6, 7);
+        assert_eq!(all, moments(&timeline, &hosts, 5, 6, 7));
+        assert_ne!(all, moments(&timeline, &hosts, 5, 6, 8));
+        assert!(hosts.iter().all(|host| all.iter().flatten().any(|moment| moment.host == *host)), "none is spared");
+        let stages = timeline.stages();
+        assert_eq!(stages.len(), 9);
+        assert!(stages.iter().all(|moment| moment.after.is_zero() && moment.strike == Strike::Installer));
         let mut flat: Vec<&Moment> = all.iter().flatten().collect();
         assert!(all.iter().all(|round| round.len() == 6 && round.is_sorted_by_key(|moment| moment.at)));
         flat.sort_by_key(|moment| moment.at);

@@ -21,7 +21,7 @@ use tokio::sync::{Mutex, mpsc};
 
 use super::exec::Feed;
 use super::session::Inner;
-use crate::host::{Command, HostError, HostErrorKind, Progress, Source, Upload, quote};
+use crate::host::{Command, HASH, HostError, HostErrorKind, Progress, Source, Upload, quote};
 
 /// Bytes that are read, sent and reported at a time.
 const CHUNK: usize = 256 << 10;
@@ -89,11 +89,6 @@ fn places(upload: &Upload) -> Option<Places> {
     let part = format!("{}/.ferry-part-{}", folder.trim_end_matches('/'), upload.digest.short());
     Some(Places { folder: folder.to_owned(), part })
 }
-
-/// A shell function that prints the SHA-256 of its input. `openssl` first: it uses the processor's own instructions,
-/// which many a `sha256sum` does not.
-const HASH: &str = "hash() { if openssl dgst -sha256 -r </dev/null >/dev/null 2>&1; then openssl dgst -sha256 -r; \
-                    else sha256sum; fi | cut -c1-64; }";
 
 async fn look(host: &Arc<Inner>, upload: &Upload, places: &Places) -> Result<Found, HostError> {
     let (folder, part, path) = (quote(&places.folder), quote(&places.part), quote(&upload.path));

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::process::{Command as Process, Stdio};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use ferry_bundle_format::Digest;
 use futures_util::FutureExt;
@@ -18,6 +19,9 @@ use crate::site::file::Role;
 struct InNamespace {
     here: LocalHost,
     space: String,
+    uploads: Arc<AtomicUsize>,
+    /// What the host does not have.
+    lacks: &'static str,
 }
 
 impl InNamespace {
@@ -31,10 +35,15 @@ impl Host for InNamespace {
         self.here.name()
     }
     fn run<'a>(&'a self, command: &'a Command) -> BoxFuture<'a, Result<Output, HostError>> {
-        let script = format!("ip netns exec {} sh -c {}", self.space, quote(&self.moved(&command.script)));
+        let script = match self.lacks {
+            "" => self.moved(&command.script),
+            lacks => self.moved(&command.script).replace(&format!("command -v {lacks}"), "false"),
+        };
+        let script = format!("ip netns exec {} sh -c {}", self.space, quote(&script));
         async move { self.here.run(&Command { script, ..command.clone() }).await }.boxed()
     }
     fn upload<'a>(&'a self, upload: &'a Upload, progress: Progress<'a>) -> BoxFuture<'a, Result<(), HostError>> {
+        self.uploads.fetch_add(1, Ordering::Relaxed);
         let upload = Upload { path: self.moved(&upload.path), ..upload.clone() };
         async move { self.here.upload(&upload, progress).await }.boxed()
     }
@@ -64,9 +73,10 @@ impl Wire {
         sh(&script).then_some(wire)
     }
 
-    fn hosts(&self) -> BTreeMap<String, Arc<dyn Host>> {
+    fn hosts(&self, uploads: &Arc<AtomicUsize>, lacks: &'static str) -> BTreeMap<String, Arc<dyn Host>> {
         let host = |name: &str, space: &String| {
-            let host = InNamespace { here: LocalHost::new(name), space: space.clone() };
+            let (space, uploads) = (space.clone(), uploads.clone());
+            let host = InNamespace { here: LocalHost::new(name), space, uploads, lacks };
             (name.to_owned(), Arc::new(host) as Arc<dyn Host>)
         };
         BTreeMap::from([host("node1", &self.0[0]), host("node2", &self.0[1])])
@@ -124,7 +134,8 @@ async fn ports_disks_and_wires_are_measured_and_nothing_stays() {
     // A slow disk is not what is tested.
     world.site.thresholds.insert("disk.fsync".into(), 1e6);
     let probes = BTreeMap::from([("amd64".to_owned(), probe())]);
-    let hosts = wire.hosts();
+    let uploads = Arc::new(AtomicUsize::new(0));
+    let hosts = wire.hosts(&uploads, "");
     // What a run that was killed on the way has left, both times of nobody who is alive; and what is none of ours.
     let left = PathBuf::from(format!("/var/tmp/{}/ferry-probe-owner", wire.0[0]));
     std::fs::create_dir_all(&left).expect("made");
@@ -147,6 +158,7 @@ async fn ports_disks_and_wires_are_measured_and_nothing_stays() {
     assert!(fsync.writes > 0 && fsync.p50_ms <= fsync.p99_ms && fsync.p99_ms <= fsync.max_ms, "{fsync:?}");
     assert!(wire.is_clean());
     assert!(!timed.exists() && other.exists());
+    assert_eq!(uploads.swap(0, Ordering::Relaxed), 1, "the second host has it from the first");
 
     // Once is enough for the disk: it takes a while.
     world.site.hosts[0].roles.retain(|role| *role != Role::Etcd);
@@ -154,6 +166,14 @@ async fn ports_disks_and_wires_are_measured_and_nothing_stays() {
         eprintln!("not run further: packet filters can't be set here");
         return;
     }
+    let without_curl = wire.hosts(&uploads, "curl");
+    world.measurements = measure(&world.site, &without_curl, &world.facts, &probes, "owner").await;
+    assert_eq!(uploads.swap(0, Ordering::Relaxed), 1, "bash will do");
+    assert!(wire.filter("tcp flags & (syn | ack) == syn tcp dport 32768-60999 drop"));
+    world.measurements = measure(&world.site, &hosts, &world.facts, &probes, "owner").await;
+    assert_eq!(uploads.swap(0, Ordering::Relaxed), 2, "a filter in the way does not stop it");
+    assert!(world.measurements.hosts.values().all(|one| one.problems.is_empty()), "{:#?}", world.measurements);
+    assert!(wire.filter("udp dport 4789 drop"));
     let pair = |id: &str| (id.to_owned(), Some("node2".to_owned()), Some("node1".to_owned()));
     world.measurements = measure(&world.site, &hosts, &world.facts, &probes, "owner").await;
     assert_eq!(failed(&world.check()), BTreeSet::from([pair("network.reach"), pair("network.payload")]));
