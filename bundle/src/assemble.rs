@@ -3,12 +3,13 @@
 //! [`UnsignedBundle`] → [`SignedBundle`]: only the latter can be written, and leaving the signature out needs a
 //! call with an ugly name.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::archive::{Header, Layout, padding};
+use crate::compact::{Made, squeeze_small};
 use crate::digest::Digest;
 use crate::documents;
-use crate::index::{self, Entry, Extent, Index, Storage, blob_name};
+use crate::index::{self, Entry, Extent, Index, Storage, VERBATIM_HEAD, blob_name, pack_name};
 use crate::lock::contents::{Contents, ContentsError, Supply};
 use crate::lock::{Lock, derived};
 use crate::sign::{SecretKey, Signatures, minisign, sshsig};
@@ -20,6 +21,28 @@ pub struct Place {
     pub offset: u64,
     /// Its size in bytes.
     pub size: u64,
+}
+
+/// What a bundle does not simply carry as it is.
+#[derive(Debug, Clone, Default)]
+pub struct Packing {
+    /// The blobs that are made again on site, each with what it is made from.
+    pub packs: BTreeMap<Digest, Made>,
+    /// The blobs that are left out, because they are where the bundle will be applied.
+    pub left_out: BTreeSet<Digest>,
+    /// The serials it can be applied to, ascending. Empty: it is complete.
+    pub applies_to: Vec<u64>,
+    /// The envelope of the same content stored verbatim, signed by the same keys: [`SignedBundle::head`].
+    pub verbatim_head: Vec<u8>,
+}
+
+impl Packing {
+    /// What must be where the bundle is applied: what is left out, and what newer layers lean on.
+    fn requires(&self, contents: &Contents) -> Vec<Extent> {
+        let left_out = self.left_out.iter().map(|digest| Extent { digest: *digest, size: contents.blobs[digest].size });
+        let older = self.packs.values().filter_map(|made| Some(made.how.leans_on?.blob));
+        left_out.chain(older).collect::<BTreeSet<_>>().into_iter().collect()
+    }
 }
 
 /// A bundle that nobody has signed yet.
@@ -34,10 +57,22 @@ pub struct UnsignedBundle {
 }
 
 impl UnsignedBundle {
-    /// Everything that follows from `lock`.
+    /// Everything that follows from `lock`, every blob as it is.
     pub fn of(lock: &Lock) -> Result<Self, ContentsError> {
+        Self::build(lock, None)
+    }
+
+    /// The same content with some blobs packed or left out.
+    ///
+    /// # Panics
+    /// If a blob that is left out is none of the lock's.
+    pub fn packed(lock: &Lock, packing: &Packing) -> Result<Self, ContentsError> {
+        Self::build(lock, Some(packing))
+    }
+
+    fn build(lock: &Lock, packing: Option<&Packing>) -> Result<Self, ContentsError> {
         let contents = Contents::of(lock)?;
-        let documents = [
+        let mut documents = vec![
             ("lock.yaml", lock.to_yaml().into_bytes()),
             ("sbom.json", documents::sbom(lock)),
             ("transfer-list.csv", documents::transfer_list_csv(lock)),
@@ -45,40 +80,54 @@ impl UnsignedBundle {
             ("oci-layout", derived::OCI_LAYOUT.to_vec()),
             ("index.json", derived::layout_index(lock)),
         ];
-        let mut extents: Vec<(String, Extent)> =
-            documents.iter().map(|(name, bytes)| ((*name).to_owned(), Extent::of(bytes))).collect();
-        extents.extend(
-            contents
-                .blobs
-                .iter()
-                .map(|(digest, blob)| (blob_name(digest), Extent { digest: *digest, size: blob.size })),
-        );
-        let mut inline: BTreeMap<_, _> = documents.map(|(name, bytes)| (name.to_owned(), bytes)).into();
+        if let Some(packing) = packing {
+            let head = squeeze_small(&packing.verbatim_head, &documents[0].1).expect("memory to memory");
+            documents.push((VERBATIM_HEAD, head));
+        }
+        let entry = |name: String, extent: Extent, storage| Entry {
+            name,
+            digest: extent.digest,
+            size: extent.size,
+            offset: 0,
+            storage,
+        };
+        let mut entries: Vec<Entry> = documents
+            .iter()
+            .map(|(name, bytes)| entry((*name).to_owned(), Extent::of(bytes), Storage::Verbatim))
+            .collect();
+        let mut inline: BTreeMap<_, _> = documents.into_iter().map(|(name, bytes)| (name.to_owned(), bytes)).collect();
         for (digest, blob) in &contents.blobs {
+            if packing.is_some_and(|packing| packing.left_out.contains(digest)) {
+                continue;
+            }
+            if let Some(made) = packing.and_then(|packing| packing.packs.get(digest)) {
+                entries.push(entry(pack_name(digest), made.stored, Storage::Rebuilt(Box::new(made.how.clone()))));
+                continue;
+            }
+            let extent = Extent { digest: *digest, size: blob.size };
+            entries.push(entry(blob_name(digest), extent, Storage::Verbatim));
             if let Some(Supply::Derived(bytes)) = blob.supplies.first() {
                 inline.insert(blob_name(digest), bytes.clone());
             }
         }
-        let layout = Layout::of(extents.iter().map(|(name, extent)| (name.clone(), extent.size)));
-        let entries = extents
-            .into_iter()
-            .zip(&layout.members)
-            .map(|((name, extent), member)| Entry {
-                name,
-                digest: extent.digest,
-                size: extent.size,
-                offset: member.data_at(),
-                storage: Storage::Verbatim,
-            })
-            .collect();
-        let readme = documents::readme(lock);
+        let layout = Layout::of(entries.iter().map(|entry| (entry.name.clone(), entry.size)));
+        for (entry, member) in entries.iter_mut().zip(&layout.members) {
+            entry.offset = member.data_at();
+        }
+        let applies_to = packing.map(|packing| packing.applies_to.clone()).unwrap_or_default();
+        let requires = packing.map(|packing| packing.requires(&contents)).unwrap_or_default();
+        let readme = match packing {
+            None => documents::readme(lock),
+            Some(_) => documents::readme_packed(lock, &applies_to),
+        };
         let index = Index {
-            format: index::FORMAT,
+            format: if packing.is_some() { 2 } else { 1 },
             product: lock.product.clone(),
             serial: lock.serial,
             created: lock.created,
             valid_for_days: lock.valid_for_days,
-            applies_to: Vec::new(),
+            applies_to,
+            requires,
             arches: lock.arches.clone(),
             lock: lock.digest(),
             readme: Extent::of(&readme),
@@ -171,8 +220,8 @@ pub struct SignedBundle {
 pub enum Piece<'a> {
     /// These bytes.
     Bytes(std::borrow::Cow<'a, [u8]>),
-    /// The content of this blob.
-    Blob(Digest),
+    /// What is stored of a blob.
+    Stored(&'a Entry),
 }
 
 impl SignedBundle {
@@ -186,6 +235,12 @@ impl SignedBundle {
     #[must_use]
     pub fn contents(&self) -> &Contents {
         &self.contents
+    }
+
+    /// Everything before the content: the envelope.
+    #[must_use]
+    pub fn head(&self) -> &[u8] {
+        &self.head
     }
 
     /// The digest of everything before the blobs: whether an interrupted file was going to be this one.
@@ -211,7 +266,7 @@ impl SignedBundle {
         self.layout.archive_length(self.head.len() as u64)
     }
 
-    /// The blobs that have to be brought, and where each belongs.
+    /// What has to be brought, by its digest as stored, and where each belongs. Of a verbatim bundle: blobs.
     #[must_use]
     pub fn places(&self) -> BTreeMap<Digest, Place> {
         let base = self.head.len() as u64;
@@ -224,7 +279,7 @@ impl SignedBundle {
         let members = self.layout.members.iter().zip(&self.index.entries).flat_map(|(member, entry)| {
             let content = match self.inline.get(&entry.name) {
                 Some(bytes) => Piece::Bytes(bytes.as_slice().into()),
-                None => Piece::Blob(entry.digest),
+                None => Piece::Stored(entry),
             };
             let pad = vec![0; usize::try_from(padding(entry.size)).expect("less than a block")];
             [Piece::Bytes(member.header.encode().to_vec().into()), content, Piece::Bytes(pad.into())]
@@ -238,16 +293,14 @@ impl SignedBundle {
     /// between is zero.
     pub fn skeleton(&self) -> impl Iterator<Item = (u64, std::borrow::Cow<'_, [u8]>)> {
         let mut at = 0;
-        let sizes: BTreeMap<Digest, u64> =
-            self.contents.blobs.iter().map(|(digest, blob)| (*digest, blob.size)).collect();
         self.pieces().filter_map(move |piece| match piece {
             Piece::Bytes(bytes) => {
                 let here = at;
                 at += bytes.len() as u64;
                 Some((here, bytes))
             }
-            Piece::Blob(digest) => {
-                at += sizes[&digest];
+            Piece::Stored(entry) => {
+                at += entry.size;
                 None
             }
         })

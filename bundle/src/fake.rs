@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::assemble::{SignedBundle, UnsignedBundle};
+use crate::assemble::{Packing, SignedBundle, UnsignedBundle};
+use crate::compact::{Made, gzip_as_go, plain_layer};
 use crate::digest::Digest;
 use crate::lock::contents::Supply;
 use crate::lock::{
@@ -106,6 +107,79 @@ impl Fake {
         fake
     }
 
+    /// The `version`th release of a product whose layers compress, each of `layer` plain bytes: one image with a layer
+    /// that never changes, two that change with each version, and one that is new; a file.
+    ///
+    /// # Panics
+    /// Never: the names are literals that are names.
+    #[must_use]
+    pub fn release(version: u64, layer: usize) -> Self {
+        let mut fake = Self { lock: empty_lock(), blobs: BTreeMap::new() };
+        fake.lock.serial = version;
+        fake.lock.arches = vec![Arch::Amd64];
+        let layers: Vec<_> = [(1, 0, 6), (2, version, 6), (3, version, 1), (1000 + version, 0, 6)]
+            .into_iter()
+            .map(|(seed, version, level)| {
+                let plain = plain_layer(seed, version, layer + usize::from(seed == 2) * 517 * version as usize);
+                fake.blob(mt::OCI_LAYER_GZIP, gzip_as_go(&plain, level))
+            })
+            .collect();
+        let name = Reference::parse("registry.example/shop/api:1.0").expect("a literal");
+        let manifests = vec![fake.image(Arch::Amd64, layers)];
+        let target = fake.blob(mt::OCI_INDEX, derived::narrowed_index(&manifests));
+        fake.lock.images.push(LockedImage {
+            from: Origin::Registry(name.name()),
+            name,
+            via: None,
+            groups: vec![],
+            component: None,
+            target,
+            narrowed: None,
+            manifests,
+        });
+        let tool = fake.blob(mt::OCTETS, noise(version, layer / 8 + 1));
+        fake.lock.files.push(LockedFile {
+            name: FileName::parse("tool").expect("a literal"),
+            version: None,
+            arch: Some(Arch::Amd64),
+            from: Origin::Url("https://dl.example/tool".into()),
+            via: None,
+            groups: vec![],
+            component: None,
+            chart: None,
+            executable: true,
+            digest: tool.digest,
+            size: tool.size,
+        });
+        fake.lock.sort();
+        fake
+    }
+
+    /// The bundle with some blobs packed or left out; `packs` gives the stored bytes by blob.
+    pub fn packed_bytes(
+        &self,
+        keys: &[SecretKey],
+        packing: &Packing,
+        packs: &BTreeMap<Digest, Vec<u8>>,
+    ) -> Result<Vec<u8>, WriteError> {
+        let unsigned = UnsignedBundle::packed(&self.lock, packing).expect("a fake lock is possible");
+        let bundle = if keys.is_empty() { unsigned.leave_unsigned_insecurely() } else { unsigned.sign(keys) };
+        let mut out = Vec::new();
+        let missing = || std::io::Error::from(std::io::ErrorKind::NotFound);
+        let stored = |entry: &crate::index::Entry| match entry.rebuilt() {
+            Some(how) => packs.get(&how.blob.digest),
+            None => self.blobs.get(&entry.digest),
+        };
+        write(&bundle, |entry| stored(entry).map(Vec::as_slice).ok_or_else(missing), &mut out, |_| {})?;
+        Ok(out)
+    }
+
+    /// What stands at the beginning of the bundle with every blob as it is, signed by `keys`.
+    #[must_use]
+    pub fn packing(&self, keys: &[SecretKey], packs: BTreeMap<Digest, Made>) -> Packing {
+        Packing { packs, verbatim_head: self.bundle(keys).head().to_vec(), ..Packing::default() }
+    }
+
     fn blob(&mut self, media_type: &str, bytes: Vec<u8>) -> Pin {
         let pin = pin(media_type, &bytes);
         self.blobs.insert(pin.digest, bytes);
@@ -139,7 +213,7 @@ impl Fake {
         let missing = || std::io::Error::from(std::io::ErrorKind::NotFound);
         write(
             &self.bundle(keys),
-            |digest| self.blobs.get(digest).map(Vec::as_slice).ok_or_else(missing),
+            |entry| self.blobs.get(&entry.digest).map(Vec::as_slice).ok_or_else(missing),
             &mut out,
             |_| {},
         )?;

@@ -8,13 +8,15 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::compact::Rebuilt;
 use crate::digest::Digest;
 use crate::lock::{Lock, Timestamp, derived};
 use crate::manifest::file::Product;
 use crate::platform::Arch;
 
-/// The format this ferry writes, and the newest it reads.
-pub const FORMAT: u32 = 1;
+/// The newest format this ferry reads, and writes where the content needs it: 2 knows blobs that are rebuilt and
+/// packages that need a base. What can be said in format 1 is still written in it.
+pub const FORMAT: u32 = 2;
 
 /// The largest index that is read, in bytes: 50,000 entries.
 pub const MAX_INDEX: u64 = 16 * 1024 * 1024;
@@ -49,6 +51,10 @@ pub struct Index {
     /// Serials that this bundle can be applied to; empty: it is complete in itself.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub applies_to: Vec<u64>,
+    /// Blobs that are not carried and must be where the bundle is applied: content that has not changed, and older
+    /// layers that newer ones lean on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub requires: Vec<Extent>,
     /// The architectures carried.
     pub arches: Vec<Arch>,
     /// The digest of the lock: the content's identity.
@@ -62,7 +68,7 @@ pub struct Index {
 }
 
 /// A digest and a size.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Extent {
     /// The digest.
     pub digest: Digest,
@@ -95,17 +101,66 @@ pub struct Entry {
 }
 
 /// How a member's content is stored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Storage {
     /// As it is.
     #[default]
     Verbatim,
+    /// It is what a blob is made from.
+    Rebuilt(Box<Rebuilt>),
+}
+
+impl Entry {
+    /// The blob that this member supplies, as it is or made again; `None` for a document.
+    #[must_use]
+    pub fn blob(&self) -> Option<Extent> {
+        match &self.storage {
+            Storage::Rebuilt(how) => Some(how.blob),
+            Storage::Verbatim if self.name.starts_with("blobs/") => {
+                Some(Extent { digest: self.digest, size: self.size })
+            }
+            Storage::Verbatim => None,
+        }
+    }
+
+    /// How the blob is made from this member, if it is not the blob itself.
+    #[must_use]
+    pub fn rebuilt(&self) -> Option<&Rebuilt> {
+        match &self.storage {
+            Storage::Rebuilt(how) => Some(how),
+            Storage::Verbatim => None,
+        }
+    }
+
+    /// What can't be said of an entry beside its place.
+    fn check(&self, index: &Index) -> Result<(), String> {
+        if let Some(hex) = self.name.strip_prefix("blobs/")
+            && hex != format!("sha256/{}", self.digest.hex())
+        {
+            return Err("a blob is named after its digest".into());
+        }
+        let Some(how) = self.rebuilt() else {
+            let pack = self.name.starts_with("packs/");
+            return if pack { Err("nothing says what is made from it".into()) } else { Ok(()) };
+        };
+        if index.format < 2 {
+            return Err("format 1 has no blobs that are rebuilt".into());
+        }
+        if self.name != pack_name(&how.blob.digest) {
+            return Err("what a blob is made from is named after the blob".into());
+        }
+        match &how.leans_on {
+            Some(leans) if !index.requires.contains(&leans.blob) => {
+                Err(format!("it leans on {}, which is not listed as required", leans.blob.digest))
+            }
+            _ => how.check(self.size),
+        }
+    }
 }
 
 impl Storage {
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
     fn is_verbatim(&self) -> bool {
         *self == Self::Verbatim
     }
@@ -230,7 +285,10 @@ impl Index {
     pub fn parse(bytes: &[u8]) -> Result<Self, IndexError> {
         Identity::parse(bytes)?;
         let index: Self = serde_json::from_slice(bytes).map_err(|e| IndexError::Malformed(e.to_string()))?;
-        let mut names = std::collections::BTreeSet::new();
+        if index.format < 2 && !(index.requires.is_empty() && index.applies_to.is_empty()) {
+            return Err(IndexError::Malformed("format 1 has no packages that need a base".into()));
+        }
+        let (mut names, mut blobs) = (std::collections::BTreeSet::new(), std::collections::BTreeSet::new());
         let mut expected = 0;
         for entry in &index.entries {
             let fail = |why: String| IndexError::Entry { name: entry.name.chars().take(100).collect(), why };
@@ -246,10 +304,9 @@ impl Index {
             if !names.insert(&entry.name) {
                 return Err(fail("it is listed twice".into()));
             }
-            if let Some(hex) = entry.name.strip_prefix("blobs/")
-                && hex != format!("sha256/{}", entry.digest.hex())
-            {
-                return Err(fail("a blob is named after its digest".into()));
+            entry.check(&index).map_err(fail)?;
+            if entry.blob().is_some_and(|blob| !blobs.insert(blob.digest)) {
+                return Err(fail("the blob is supplied twice".into()));
             }
             expected += entry.size + crate::archive::padding(entry.size);
         }
@@ -268,3 +325,13 @@ impl Index {
 pub fn blob_name(digest: &Digest) -> String {
     format!("blobs/sha256/{}", digest.hex())
 }
+
+/// The member name of what a blob is made from.
+#[must_use]
+pub fn pack_name(digest: &Digest) -> String {
+    format!("packs/{}.zst", digest.hex())
+}
+
+/// The member that holds the envelope of the same content stored verbatim, squeezed against `lock.yaml`: whoever has
+/// all blobs can make that bundle, signed as it was.
+pub const VERBATIM_HEAD: &str = "verbatim-head.zst";

@@ -5,6 +5,7 @@
 
 pub mod archive;
 pub mod assemble;
+pub mod compact;
 pub mod design;
 pub mod digest;
 pub mod documents;
@@ -16,6 +17,7 @@ pub mod name;
 pub mod oci;
 pub mod open;
 pub mod platform;
+pub mod receipt;
 pub mod reference;
 pub mod sign;
 pub mod store;

@@ -69,6 +69,12 @@ impl Store {
         Ok(store)
     }
 
+    /// A store to read from, without making anything: its medium may be read-only.
+    #[must_use]
+    pub fn open_existing(root: &Path) -> Self {
+        Self { root: root.to_owned() }
+    }
+
     /// The folder.
     #[must_use]
     pub fn root(&self) -> &Path {

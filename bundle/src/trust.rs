@@ -4,6 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::index::Identity;
 use crate::manifest::file::Product;
+use crate::receipt::Permit;
+use crate::sign::statement::{self, StatementError};
 use crate::sign::{KeyId, PublicKey};
 
 /// How far a serial may jump ahead of the last seen one, so that one stolen signature can't use up all numbers
@@ -21,6 +23,8 @@ pub struct TrustPolicy {
     pub insecure_unsigned: bool,
     /// The newest serial seen of each product and channel.
     pub seen: Vec<Seen>,
+    /// Leave to go back, each signed by enough trusted keys: see [`Self::admit_permit`].
+    pub permits: Vec<Permit>,
 }
 
 /// The newest serial seen of a product's channel.
@@ -111,6 +115,17 @@ pub enum TrustError {
     },
 }
 
+/// Why a permit does not count.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PermitError {
+    /// It is no signed permit.
+    #[error("the permit is refused")]
+    Statement(#[from] StatementError),
+    /// Not enough trusted keys signed it.
+    #[error("the permit is not trusted")]
+    Untrusted(#[from] TrustError),
+}
+
 fn list(keys: &[KeyId]) -> String {
     keys.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
@@ -149,12 +164,29 @@ impl TrustPolicy {
         Err(TrustError::Threshold { trusted: good.len(), needed, signers: ids(&signers) })
     }
 
+    /// Takes a permit's file into account, if enough trusted keys signed it. Insecurity does not help here.
+    pub fn admit_permit(&mut self, file: &[u8]) -> Result<(), PermitError> {
+        let (permit, signers) = statement::read::<Permit>(file)?;
+        let strict = Self { insecure_unsigned: false, ..self.clone() };
+        strict.admit(&signers)?;
+        self.permits.push(permit);
+        Ok(())
+    }
+
+    /// Whether a permit leads from the newest serial that was seen to this one.
+    fn permits(&self, identity: &Identity, seen: &Seen) -> bool {
+        self.permits.iter().any(|permit| {
+            (&permit.product, &permit.channel, permit.from, permit.to)
+                == (&seen.product, &seen.channel, seen.serial, identity.serial)
+        })
+    }
+
     /// Whether a serial may follow what the site has seen. The same serial may come again.
     pub fn check_serial(&self, identity: &Identity) -> Result<(), TrustError> {
         let Product { name, channel, .. } = &identity.product;
         let serial = identity.serial;
         for seen in self.seen.iter().filter(|seen| seen.product == *name && seen.channel == *channel) {
-            if serial < seen.serial {
+            if serial < seen.serial && !self.permits(identity, seen) {
                 let (product, channel) = (name.to_string(), channel.to_string());
                 return Err(TrustError::Rollback { product, channel, serial, seen: seen.serial });
             }
@@ -208,5 +240,44 @@ mod tests {
         assert!(matches!(policy.check_serial(&identity(4)), Err(TrustError::Rollback { seen: 5, .. })));
         assert!(policy.check_serial(&identity(5)).is_ok() && policy.check_serial(&identity(6)).is_ok());
         assert!(matches!(policy.check_serial(&identity(10_006)), Err(TrustError::FastForward { .. })));
+    }
+
+    #[test]
+    fn a_permit_leads_from_one_serial_to_one_other() {
+        let name = |text| crate::name::Name::parse(text).unwrap();
+        let (product, channel) = (name("shop"), name("stable"));
+        let seen = |serial| vec![Seen { product: product.clone(), channel: channel.clone(), serial }];
+        let identity = |serial| {
+            let version = crate::name::Version::parse("1").unwrap();
+            let product = Product { name: product.clone(), version, channel: channel.clone() };
+            Identity { format: 1, product, serial }
+        };
+        let permit = |channel: &str, from, to| Permit { product: product.clone(), channel: name(channel), from, to };
+        let key = SecretKey::from_seed([1; 32]);
+        let with = |permit: &Permit, seen_serial| {
+            let mut policy = TrustPolicy { seen: seen(seen_serial), ..TrustPolicy::any_of(vec![key.public()]) };
+            policy.admit_permit(&statement::sign(permit, std::slice::from_ref(&key))).unwrap();
+            policy
+        };
+        assert!(with(&permit("stable", 7, 5), 7).check_serial(&identity(5)).is_ok());
+        for (permit, seen, serial) in [
+            (permit("stable", 7, 5), 7, 4),
+            (permit("stable", 7, 5), 7, 6),
+            (permit("stable", 7, 5), 8, 5),
+            (permit("beta", 7, 5), 7, 5),
+            (permit("stable", 5, 7), 7, 5),
+        ] {
+            let refused = with(&permit, seen).check_serial(&identity(serial));
+            assert!(matches!(refused, Err(TrustError::Rollback { .. })), "{permit:?}");
+        }
+        // By a stranger, by nobody, or by one where two are needed: not even where insecurity was asked for.
+        let stranger = statement::sign(&permit("stable", 7, 5), &[SecretKey::from_seed([2; 32])]);
+        let nobody = statement::sign(&permit("stable", 7, 5), &[]);
+        let ours = statement::sign(&permit("stable", 7, 5), std::slice::from_ref(&key));
+        for (file, threshold) in [(&stranger, 1), (&nobody, 1), (&ours, 2)] {
+            let keys = vec![key.public(), SecretKey::from_seed([3; 32]).public()];
+            let mut policy = TrustPolicy { insecure_unsigned: true, threshold, ..TrustPolicy::any_of(keys) };
+            assert!(policy.admit_permit(file).is_err() && policy.permits.is_empty());
+        }
     }
 }

@@ -4,6 +4,7 @@ use std::io::{self, Read, Write};
 
 use crate::assemble::{Piece, SignedBundle};
 use crate::digest::{Digest, Hasher, READ_CHUNK};
+use crate::index::Entry;
 
 /// Why a bundle can't be written.
 #[derive(Debug, thiserror::Error)]
@@ -31,27 +32,27 @@ pub enum WriteError {
     Write(#[source] io::Error),
 }
 
-/// Writes the archive to `out`; `open` gives each blob's bytes. `written` hears how many bytes have passed.
+/// Writes the archive to `out`; `open` gives what is to be stored of each blob. `written` hears how many bytes have passed.
 pub fn write<R: Read>(
     bundle: &SignedBundle,
-    mut open: impl FnMut(&Digest) -> io::Result<R>,
+    mut open: impl FnMut(&Entry) -> io::Result<R>,
     out: &mut impl Write,
     mut written: impl FnMut(u64),
 ) -> Result<(), WriteError> {
     let mut buffer = vec![0; READ_CHUNK];
     for piece in bundle.pieces() {
-        let digest = match piece {
+        let entry = match piece {
             Piece::Bytes(bytes) => {
                 out.write_all(&bytes).map_err(WriteError::Write)?;
                 written(bytes.len() as u64);
                 continue;
             }
-            Piece::Blob(digest) => digest,
+            Piece::Stored(entry) => entry,
         };
-        let size = bundle.contents().blobs[&digest].size;
+        let (digest, size) = (entry.digest, entry.size);
         let fail = |source| WriteError::Read { digest, source };
         // One byte more than it should have: a longer blob is noticed, an endless one is not read.
-        let mut reader = open(&digest).map_err(fail)?.take(size + 1);
+        let mut reader = open(entry).map_err(fail)?.take(size + 1);
         let mut hasher = Hasher::new();
         loop {
             let n = match reader.read(&mut buffer) {

@@ -3,7 +3,7 @@
 use std::error::Error;
 
 use ferry_bundle_format::lock::contents::ContentsError;
-use ferry_bundle_format::open::OpenError;
+use ferry_bundle_format::open::{ExpandError, OpenError};
 use ferry_bundle_format::store::StoreError;
 use ferry_bundle_format::volume::VolumeError;
 use ferry_bundle_format::volume::join::JoinError;
@@ -150,12 +150,27 @@ impl From<OpenError> for Failure {
         let code = match &error {
             OpenError::Read { .. } | OpenError::NotAFile { .. } => ExitCode::Machine,
             OpenError::Untrusted(_) | OpenError::Serial(_) | OpenError::Signature(_) => ExitCode::Untrusted,
-            OpenError::Missing(_) => ExitCode::Input,
+            OpenError::Missing(_) | OpenError::Base { .. } => ExitCode::Input,
             _ => ExitCode::Refused,
         };
         let mut failure = Self::of(code, &error);
         failure.hints.extend(error.hint());
         failure
+    }
+}
+
+impl From<ExpandError> for Failure {
+    fn from(error: ExpandError) -> Self {
+        match error {
+            ExpandError::Open(error) => error.into(),
+            ExpandError::Verbatim => {
+                Self::of(ExitCode::Input, &error).hint("nothing has to be applied: use it as it is")
+            }
+            ExpandError::Head(_) => {
+                Self::of(ExitCode::Refused, &error).hint("carry the file again, or ask for a full bundle")
+            }
+            ExpandError::Write { .. } => Self::of(ExitCode::Machine, &error),
+        }
     }
 }
 

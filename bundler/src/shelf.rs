@@ -1,4 +1,5 @@
-//! A bundle as content for the distribution API: names and tags from its index, bytes straight from the archive.
+//! A bundle as content for the distribution API: names and tags from its index, bytes straight from the
+//! archive, or made again while they are sent.
 //!
 //! An image stands under its full name (`docker.io/library/nginx`) and, where no other registry's image has the same
 //! path, under that path alone: containerd asks a mirror for `library/nginx`. A registry's `:port` becomes `-port`,
@@ -10,7 +11,7 @@ use std::io;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use ferry_bundle_format::archive::Region;
+use ferry_bundle_format::compact::BlobCursor;
 use ferry_bundle_format::oci::{Descriptor, MAX_DOCUMENT, media_type};
 use ferry_bundle_format::open::{OpenError, TrustedBundle};
 use ferry_bundle_format::{Digest, Reference};
@@ -71,11 +72,11 @@ impl Shelf {
     }
 }
 
-struct InArchive(Region);
+struct InArchive(BlobCursor);
 
 impl BlobReader for InArchive {
     fn size(&self) -> u64 {
-        self.0.length()
+        self.0.blob().size()
     }
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
         self.0.read_at(offset, buffer)
@@ -99,11 +100,11 @@ impl Content for Shelf {
 
     fn blob(&self, repository: &str, digest: &Digest) -> io::Result<Option<Arc<dyn BlobReader>>> {
         // Which repository a blob belongs to guards nothing here: whoever may ask may have the whole bundle.
-        if !self.repositories.contains_key(repository) || self.bundle.blob_entry(digest).is_none() {
+        if !self.repositories.contains_key(repository) || !self.bundle.has_blob(digest) {
             return Ok(None);
         }
-        let region = self.bundle.blob(digest).map_err(io::Error::other)?;
-        Ok(Some(Arc::new(InArchive(region))))
+        let blob = self.bundle.blob(digest).map_err(io::Error::other)?;
+        Ok(Some(Arc::new(InArchive(BlobCursor::new(blob)))))
     }
 
     fn repositories(&self) -> Vec<String> {

@@ -11,7 +11,7 @@ fn root() -> PathBuf {
 
 /// The arrows: a crate, and the crates of ours that it may depend on.
 const ARROWS: [(&str, &[&str]); 8] = [
-    ("ferry-bundle-format", &[]),
+    ("ferry-bundle-format", &["ferry-recompress"]),
     ("ferry-bundler", &["ferry-bundle-format"]),
     ("ferry-engine", &["ferry-bundle-format"]),
     ("ferry-installer", &["ferry-bundle-format", "ferry-engine"]),
@@ -34,7 +34,7 @@ const FORBIDDEN: [(&str, &[&str]); 6] = [
 ];
 
 /// One home for each library: the files (or folders, ending in `/`) in which it may be named.
-const HOMES: [(&str, &[&str]); 28] = [
+const HOMES: [(&str, &[&str]); 30] = [
     ("sha2", &["bundle/src/digest.rs"]),
     ("serde_saphyr", &["bundle/src/yaml.rs"]),
     ("ed25519_dalek", &["bundle/src/sign/key.rs"]),
@@ -94,6 +94,7 @@ const HOMES: [(&str, &[&str]); 28] = [
     (
         "flate2",
         &[
+            "bundle/src/compact/plain.rs",
             "bundler/src/resolve/chart.rs",
             "bundler/src/origin/",
             "installer/engine/src/supply.rs",
@@ -102,6 +103,8 @@ const HOMES: [(&str, &[&str]); 28] = [
             "vm-tests/src/origin/archive.rs",
         ],
     ),
+    ("zstd", &["bundle/src/compact/frames.rs"]),
+    ("ferry_recompress", &["bundle/src/compact/"]),
     ("russh", &["installer/engine/src/host/ssh/", "installer/engine/src/host/fake/"]),
     ("rcgen", &["installer/engine/src/pki/authority.rs"]),
     ("x509_parser", &["installer/engine/src/pki/authority.rs", "installer/engine/src/accept/tls.rs"]),

@@ -41,7 +41,13 @@ impl Region {
     /// A reader from the region's start to its end.
     #[must_use]
     pub fn reader(&self) -> RegionReader {
-        RegionReader { region: self.clone(), offset: 0 }
+        self.reader_at(0)
+    }
+
+    /// A reader from `offset` in the region to its end.
+    #[must_use]
+    pub fn reader_at(&self, offset: u64) -> RegionReader {
+        RegionReader { region: self.clone(), offset }
     }
 
     /// The whole region in memory. For documents, whose sizes have been limited before.

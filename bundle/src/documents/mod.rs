@@ -5,7 +5,7 @@ mod sbom;
 mod sums;
 mod transfer_list;
 
-pub use readme::readme;
+pub use readme::{readme, readme_packed};
 pub use sbom::sbom;
 pub use sums::sums;
 pub(crate) use transfer_list::csv_field;

@@ -42,3 +42,32 @@ What is inside:
     )
     .into_bytes()
 }
+
+/// The text for this lock where blobs are packed or left out. `applies_to` as in the index.
+#[must_use]
+pub fn readme_packed(lock: &Lock, applies_to: &[u64]) -> Vec<u8> {
+    let mut text = readme(lock);
+    text.extend_from_slice(
+        b"
+Some blobs are not stored as they are:
+  packs/NAME.zst         a layer's plain bytes under zstd; ferry makes the blob sha256:NAME of them again, to the byte.
+                         What stands alone can be looked at with `zstd -dc packs/NAME.zst | tar t`
+  verbatim-head.zst      the signed beginning of the same bundle with every blob as it is:
+       ferry-bundle apply BUNDLE --trust NAME.pub -o FULL        writes that bundle; tools without ferry read it
+",
+    );
+    if !applies_to.is_empty() {
+        let serials: Vec<String> = applies_to.iter().map(u64::to_string).collect();
+        text.extend_from_slice(
+            format!(
+                "\
+\nThis is an upgrade package. It needs what serial {} of the same product brought:
+       ferry-bundle apply BUNDLE --base OLDER --trust NAME.pub -o FULL
+",
+                serials.join(" or "),
+            )
+            .as_bytes(),
+        );
+    }
+    text
+}

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use super::error::{Damage, DamageKind, OpenError};
 use super::{Observer, Step, TrustedBundle};
 use crate::archive::{BLOCK, Header, Member, Region, padding};
+use crate::compact::RebuildError;
 use crate::digest::{Hasher, READ_CHUNK};
 use crate::index::Entry;
 
@@ -22,7 +23,9 @@ pub(super) fn check(bundle: &TrustedBundle, jobs: usize, observer: &dyn Observer
                 let mut buffer = vec![0; READ_CHUNK];
                 while let Some(&n) = order.get(next.fetch_add(1, Ordering::Relaxed)) {
                     let (member, entry) = members[n];
-                    if let Err(damage) = check_member(bundle, member, entry, &mut buffer, observer) {
+                    let checked = check_member(bundle, member, entry, &mut buffer, observer)
+                        .and_then(|()| check_rebuilt(bundle, member, entry, observer));
+                    if let Err(damage) = checked {
                         damages.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(damage);
                     }
                 }
@@ -36,9 +39,60 @@ pub(super) fn check(bundle: &TrustedBundle, jobs: usize, observer: &dyn Observer
         return Err(OpenError::Damaged(damages));
     }
     let total: u64 = members.iter().map(|(_, entry)| entry.size).sum();
-    let detail = format!("{} members, {total} bytes, each with its digest", members.len());
+    let mut detail = format!("{} members, {total} bytes, each with its digest", members.len());
+    let (rebuilt, left) = counts(bundle)?;
+    if rebuilt > 0 {
+        detail.push_str(&format!("; {rebuilt} blobs rebuilt"));
+    }
+    if left > 0 {
+        detail.push_str(&format!("; {left} not checked, they need a base (--base)"));
+    }
     observer.step(Step { number: 7, title: "content", detail });
     Ok(())
+}
+
+/// How many blobs are rebuilt, and how many can't be for want of a base.
+fn counts(bundle: &TrustedBundle) -> Result<(usize, usize), OpenError> {
+    let missing = bundle.missing()?;
+    let rebuilt = bundle.index().entries.iter().filter_map(Entry::rebuilt);
+    let (without, with): (Vec<_>, Vec<_>) =
+        rebuilt.partition(|how| how.leans_on.is_some_and(|leans| missing.contains(&leans.blob)));
+    Ok((with.len(), without.len()))
+}
+
+/// Whether the blob comes out of a member that is stored compact. What leans on a base that is not there is passed over.
+fn check_rebuilt(
+    bundle: &TrustedBundle,
+    member: &Member,
+    entry: &Entry,
+    observer: &dyn Observer,
+) -> Result<(), Damage> {
+    let Some(how) = entry.rebuilt() else { return Ok(()) };
+    let from = bundle.base() + member.header_at;
+    let damage = |why: String| Damage {
+        name: entry.name.clone(),
+        from,
+        to: bundle.base() + member.end(),
+        what: DamageKind::Rebuild(why),
+    };
+    let rebuilt = match bundle.blob(&how.blob.digest) {
+        Ok(blob) => blob.check(|bytes| observer.read(bytes)),
+        Err(OpenError::Rebuild { source: RebuildError::Older(_), .. }) => return Ok(()),
+        Err(error) => return Err(damage(error.to_string())),
+    };
+    rebuilt.map_err(|error| damage(chain(&error)))
+}
+
+/// An error with its causes in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        next = cause.source();
+    }
+    text
 }
 
 fn check_member(

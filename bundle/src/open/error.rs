@@ -4,8 +4,9 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::archive::HeaderError;
+use crate::compact::RebuildError;
 use crate::digest::Digest;
-use crate::index::IndexError;
+use crate::index::{Extent, IndexError};
 use crate::lock::contents::ContentsError;
 use crate::oci::OciError;
 use crate::sign::SignatureError;
@@ -110,6 +111,24 @@ pub enum OpenError {
     /// Something that the bundle does not hold.
     #[error("the bundle holds no {0}")]
     Missing(String),
+    /// A blob that is stored compact can't be made.
+    #[error("{name} can't be rebuilt")]
+    Rebuild {
+        /// The blob's name.
+        name: String,
+        /// Why.
+        source: RebuildError,
+    },
+    /// A package whose base is not at hand, or not all of it.
+    #[error("{} of the {needed} blobs that this package needs are missing: {}{}", missing.len(), serials(applies_to), listed(missing))]
+    Base {
+        /// The serials that it can be applied to.
+        applies_to: Vec<u64>,
+        /// How many blobs it needs.
+        needed: usize,
+        /// Those that are nowhere.
+        missing: Vec<Extent>,
+    },
     /// Content that changed after the bundle was opened, or was never what the index says.
     #[error("{name} (bytes {from} to {to} of the file) is not what the index says")]
     Content {
@@ -124,6 +143,23 @@ pub enum OpenError {
 
 fn plural(n: usize) -> String {
     if n == 1 { "1 member is".to_owned() } else { format!("{n} members are") }
+}
+
+fn serials(applies_to: &[u64]) -> String {
+    let list: Vec<String> = applies_to.iter().map(u64::to_string).collect();
+    format!("it applies to serial {}", list.join(" or "))
+}
+
+/// How many missing blobs are named one by one.
+const NAMED: usize = 20;
+
+fn listed(missing: &[Extent]) -> String {
+    let mut text: String =
+        missing.iter().take(NAMED).map(|one| format!("\n  {} ({} bytes)", one.digest, one.size)).collect();
+    if missing.len() > NAMED {
+        text.push_str(&format!("\n  and {} more", missing.len() - NAMED));
+    }
+    text
 }
 
 fn list(damages: &[Damage]) -> String {
@@ -164,6 +200,8 @@ pub enum DamageKind {
     },
     /// It can't be read.
     Unreadable(String),
+    /// Its bytes are right, but the blob that the index says does not come out of them.
+    Rebuild(String),
 }
 
 impl std::fmt::Display for Damage {
@@ -174,6 +212,7 @@ impl std::fmt::Display for Damage {
             DamageKind::Digest { expected, actual } => write!(f, "should be {expected}, is {actual}"),
             DamageKind::Unstable => write!(f, "read differently twice: the medium or the memory is failing"),
             DamageKind::Padding { at } => write!(f, "byte {at} should be zero"),
+            DamageKind::Rebuild(why) => write!(f, "the blob can't be rebuilt from it: {why}"),
             DamageKind::Unreadable(why) => write!(f, "can't be read: {why}"),
         }
     }
@@ -208,6 +247,8 @@ impl OpenError {
             Self::Document { source, .. } => source.code(),
             Self::Missing(_) => "missing",
             Self::Content { .. } => "content",
+            Self::Rebuild { .. } => "rebuild",
+            Self::Base { .. } => "base-missing",
         }
     }
 
@@ -235,6 +276,9 @@ impl OpenError {
                 Self::Size { actual, expected } if actual < expected => "the copy is incomplete: carry the file again",
                 Self::Envelope { .. } | Self::EnvelopeHeader { .. } => {
                     "is this a ferry bundle? if so, it was changed on the way: carry it again"
+                }
+                Self::Base { .. } => {
+                    "give what it needs with --base: the bundle of that serial, or a store that has it"
                 }
                 Self::Index(IndexError::Newer(_)) => "use the ferry that made the bundle, or a newer one",
                 _ => return None,

@@ -7,13 +7,17 @@
 //! Nothing is parsed before the signature over it has been checked, nothing is unpacked at all. A
 //! [`TrustedBundle`] can be listed, served and pushed from: what is read from it is checked as it is read.
 
+mod base;
 mod content;
 mod envelope;
 mod error;
+mod expand;
 mod images;
 mod trusted;
 
+pub use base::Base;
 pub use error::{Damage, OpenError};
+pub use expand::{ExpandError, expand};
 pub use trusted::TrustedBundle;
 
 use std::fs::File;
@@ -100,7 +104,8 @@ impl std::ops::Deref for VerifiedBundle {
 }
 
 impl TrustedBundle {
-    /// Steps 7 to 9: reads every byte once, on `jobs` threads, and reports all damage together.
+    /// Steps 7 to 9: reads every byte once, rebuilds every blob that is stored compact, on `jobs` threads, and reports all
+    /// damage together. Of a package without its base, what needs the base is left unchecked, and step 7 says so.
     pub fn verify(self, jobs: usize, observer: &dyn Observer) -> Result<VerifiedBundle, OpenError> {
         content::check(&self, jobs, observer)?;
         images::check(&self, observer)?;

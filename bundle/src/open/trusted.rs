@@ -2,11 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use super::Base;
 use super::error::OpenError;
 use crate::archive::{Layout, Medium, Region};
-use crate::digest::{Digest, digest_reader};
-use crate::index::{Entry, Index, blob_name};
+use crate::compact::{Rebuilder, StoredBlob};
+use crate::digest::Digest;
+use crate::index::{Entry, Extent, Index, Storage, blob_name};
 use crate::lock::Lock;
 use crate::trust::Assurance;
 
@@ -22,6 +25,8 @@ pub struct TrustedBundle {
     assurance: Assurance,
     id: Digest,
     by_name: BTreeMap<String, usize>,
+    by_blob: BTreeMap<Digest, usize>,
+    bases: Vec<Arc<dyn Base>>,
 }
 
 impl TrustedBundle {
@@ -37,7 +42,51 @@ impl TrustedBundle {
         id: Digest,
     ) -> Self {
         let by_name = index.entries.iter().enumerate().map(|(n, entry)| (entry.name.clone(), n)).collect();
-        Self { path, file, length, index, layout, base, assurance, id, by_name }
+        let blob = |(n, entry): (usize, &Entry)| Some((entry.blob()?.digest, n));
+        let by_blob = index.entries.iter().enumerate().filter_map(blob).collect();
+        Self { path, file, length, index, layout, base, assurance, id, by_name, by_blob, bases: Vec::new() }
+    }
+
+    /// The same bundle, with places where the blobs are that it leaves out. Asked in this order.
+    #[must_use]
+    pub fn on(mut self, bases: impl IntoIterator<Item = Arc<dyn Base>>) -> Self {
+        self.bases.extend(bases);
+        self
+    }
+
+    /// Whether it is a package that needs a base.
+    #[must_use]
+    pub fn needs_base(&self) -> bool {
+        !self.index.requires.is_empty()
+    }
+
+    /// What it needs and none of its bases has. To be looked at before anything is changed.
+    pub fn missing(&self) -> Result<Vec<Extent>, OpenError> {
+        let mut missing = Vec::new();
+        for extent in &self.index.requires {
+            if self.in_bases(extent)?.is_none() {
+                missing.push(*extent);
+            }
+        }
+        Ok(missing)
+    }
+
+    /// That nothing is missing.
+    pub fn check_bases(&self) -> Result<(), OpenError> {
+        let missing = self.missing()?;
+        if missing.is_empty() {
+            return Ok(());
+        }
+        Err(OpenError::Base { applies_to: self.index.applies_to.clone(), needed: self.index.requires.len(), missing })
+    }
+
+    fn in_bases(&self, extent: &Extent) -> Result<Option<StoredBlob>, OpenError> {
+        for base in &self.bases {
+            if let Some(blob) = base.find(extent)? {
+                return Ok(Some(blob));
+            }
+        }
+        Ok(None)
     }
 
     /// The file.
@@ -70,10 +119,17 @@ impl TrustedBundle {
         self.id
     }
 
-    /// The entry of a blob.
+    /// The entry that a blob is in, as it is or as what it is made from.
     #[must_use]
     pub fn blob_entry(&self, digest: &Digest) -> Option<&Entry> {
-        self.entry(&blob_name(digest))
+        self.by_blob.get(digest).map(|&n| &self.index.entries[n])
+    }
+
+    /// Whether the blob can be read: it is carried, or a base is there that should have it.
+    #[must_use]
+    pub fn has_blob(&self, digest: &Digest) -> bool {
+        let required = || self.index.requires.iter().any(|extent| extent.digest == *digest);
+        self.by_blob.contains_key(digest) || (!self.bases.is_empty() && required())
     }
 
     /// The entry of a member.
@@ -82,10 +138,30 @@ impl TrustedBundle {
         self.by_name.get(name).map(|&n| &self.index.entries[n])
     }
 
-    /// The bytes of a blob, not yet checked: whoever reads them all compares the digest, or the receiver does.
-    pub fn blob(&self, digest: &Digest) -> Result<Region, OpenError> {
+    /// A blob, however it is stored, or from a base. See [`StoredBlob`] for what has been compared when it is read.
+    pub fn blob(&self, digest: &Digest) -> Result<StoredBlob, OpenError> {
+        let missing = || OpenError::Missing(blob_name(digest));
+        let Some(entry) = self.blob_entry(digest) else {
+            let required = self.index.requires.iter().find(|extent| extent.digest == *digest);
+            return self.in_bases(required.ok_or_else(missing)?)?.ok_or_else(missing);
+        };
+        match &entry.storage {
+            Storage::Verbatim => Ok(self.region(entry).into()),
+            Storage::Rebuilt(how) => {
+                let older = how.leans_on.as_ref().map(|leans| self.in_bases(&leans.blob)).transpose()?.flatten();
+                let rebuilder = Rebuilder::new(self.region(entry), (**how).clone(), older);
+                let rebuilder = rebuilder.map_err(|source| OpenError::Rebuild { name: blob_name(digest), source })?;
+                Ok(rebuilder.into())
+            }
+        }
+    }
+
+    /// A blob that is carried and leans on `older`, which is not in a base.
+    pub fn blob_leaning(&self, digest: &Digest, older: StoredBlob) -> Result<StoredBlob, OpenError> {
         let entry = self.blob_entry(digest).ok_or_else(|| OpenError::Missing(blob_name(digest)))?;
-        Ok(self.region(entry))
+        let Some(how) = entry.rebuilt() else { return self.blob(digest) };
+        let rebuilder = Rebuilder::new(self.region(entry), how.clone(), Some(older));
+        Ok(rebuilder.map_err(|source| OpenError::Rebuild { name: blob_name(digest), source })?.into())
     }
 
     /// A whole member in memory, checked against the index. For documents of at most `limit` bytes.
@@ -101,15 +177,20 @@ impl TrustedBundle {
 
     /// A blob in memory, checked. For documents of at most `limit` bytes.
     pub fn blob_document(&self, digest: &Digest, limit: u64) -> Result<Vec<u8>, OpenError> {
-        self.document(&blob_name(digest), limit)
+        let blob = self.blob(digest)?;
+        if blob.size() > limit {
+            let name = blob_name(digest);
+            return Err(OpenError::Missing(format!("{name} of at most {limit} bytes (it has {})", blob.size())));
+        }
+        let bytes = blob.read_all().map_err(|source| OpenError::Read { path: self.path.clone(), source })?;
+        if Digest::of(&bytes) == *digest { Ok(bytes) } else { Err(self.changed_blob(digest)) }
     }
 
     /// Reads a blob to its end and compares its digest.
     pub fn check_blob(&self, digest: &Digest) -> Result<(), OpenError> {
-        let entry = self.blob_entry(digest).ok_or_else(|| OpenError::Missing(blob_name(digest)))?;
-        let read = digest_reader(self.region(entry).reader());
-        let (actual, _) = read.map_err(|source| OpenError::Read { path: self.path.clone(), source })?;
-        if actual == entry.digest { Ok(()) } else { Err(self.changed(entry)) }
+        let read = self.blob(digest)?.digest();
+        let actual = read.map_err(|source| OpenError::Rebuild { name: blob_name(digest), source })?;
+        if actual == *digest { Ok(()) } else { Err(self.changed_blob(digest)) }
     }
 
     /// The lock that travelled with the bundle.
@@ -134,6 +215,13 @@ impl TrustedBundle {
 
     fn region(&self, entry: &Entry) -> Region {
         Region::new(self.file.clone(), self.base + entry.offset, entry.size)
+    }
+
+    fn changed_blob(&self, digest: &Digest) -> OpenError {
+        match self.blob_entry(digest) {
+            Some(entry) => self.changed(entry),
+            None => OpenError::Content { name: blob_name(digest), from: 0, to: 0 },
+        }
     }
 
     fn changed(&self, entry: &Entry) -> OpenError {

@@ -9,6 +9,7 @@ pub mod key;
 pub mod minisign;
 pub mod secret;
 pub mod sshsig;
+pub mod statement;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -62,10 +63,14 @@ impl Signatures {
     /// Signs the bytes of an index with all keys; a key given twice signs once.
     #[must_use]
     pub fn sign(index: &[u8], keys: &[SecretKey]) -> Self {
-        let message = message(index);
+        Self::over(&message(index), keys)
+    }
+
+    /// Signs a message that begins with its own context.
+    fn over(message: &[u8], keys: &[SecretKey]) -> Self {
         let mut signatures: Vec<_> = keys
             .iter()
-            .map(|key| Signature { public_key: key.public(), signature: BASE64.encode(key.sign(&message)) })
+            .map(|key| Signature { public_key: key.public(), signature: BASE64.encode(key.sign(message)) })
             .collect();
         signatures.sort_by_key(|s| s.public_key);
         signatures.dedup_by_key(|s| s.public_key);
@@ -83,6 +88,11 @@ impl Signatures {
     /// Reads the file, which must be byte for byte what ferry writes, and checks every signature in it against
     /// the key it names. Returns the keys that signed, each once. An empty file is an unsigned bundle.
     pub fn verify(file: &[u8], index: &[u8]) -> Result<Vec<PublicKey>, SignatureError> {
+        Self::check(file, &message(index))
+    }
+
+    /// As [`Self::verify`], of a message that begins with its own context.
+    fn check(file: &[u8], message: &[u8]) -> Result<Vec<PublicKey>, SignatureError> {
         let fail = |why: String| SignatureError::Malformed(why);
         let parsed: Self = serde_json::from_slice(file).map_err(|e| fail(e.to_string()))?;
         if parsed.to_json() != file {
@@ -94,10 +104,9 @@ impl Signatures {
         if !parsed.signatures.is_sorted_by(|a, b| a.public_key < b.public_key) {
             return Err(fail("its keys are not sorted, or one stands twice".into()));
         }
-        let message = message(index);
         for signature in &parsed.signatures {
             let bytes = BASE64.decode(&signature.signature).map_err(|e| fail(e.to_string()))?;
-            if !signature.public_key.verifies(&message, &bytes) {
+            if !signature.public_key.verifies(message, &bytes) {
                 return Err(SignatureError::Invalid(signature.public_key.id()));
             }
         }

@@ -1,5 +1,6 @@
 //! The command line: an enum of verbs, and what they share.
 
+mod base;
 mod network;
 mod signing;
 mod trust;
@@ -14,9 +15,10 @@ use crate::event::Reporter;
 use crate::failure::{ExitCode, Failure};
 use crate::ui::{self, Display};
 
+pub use base::BaseArgs;
 pub use network::NetworkArgs;
 pub use signing::SigningArgs;
-pub(crate) use signing::seal;
+pub(crate) use signing::{resign, seal};
 pub use trust::TrustArgs;
 
 const EXIT_CODES: &str = "\
@@ -56,8 +58,14 @@ enum Verb {
     Make(commands::make::Args),
     /// Check a bundle: every step, every byte.
     Verify(commands::verify::Args),
+    /// Apply an upgrade package to its base: writes the full bundle.
+    Apply(commands::apply::Args),
     /// List what is in a bundle, in milliseconds.
     Show(commands::show::Args),
+    /// Acknowledge what a site has: a page, signed by the site, to make upgrades against.
+    Receipt(commands::receipt::Args),
+    /// Allow a site to go back from one serial to a lower one.
+    Permit(commands::permit::Args),
     /// List what differs between two bundles or locks.
     Diff(commands::diff::Args),
     /// Write a bundle's content as a plain OCI image layout.
@@ -119,6 +127,9 @@ fn run(verb: Verb, context: &Context) -> Result<(), Failure> {
         Verb::Pack(args) => commands::pack::run(&args, context),
         Verb::Make(args) => on_runtime(commands::make::run(&args, context)),
         Verb::Verify(args) => commands::verify::run(&args, context),
+        Verb::Apply(args) => commands::apply::run(&args, context),
+        Verb::Receipt(args) => commands::receipt::run(&args, context),
+        Verb::Permit(args) => commands::permit::run(&args, context),
         Verb::Show(args) => commands::show::run(&args, context),
         Verb::Diff(args) => commands::diff::run(&args, context),
         Verb::Export(args) => commands::export::run(&args, context),

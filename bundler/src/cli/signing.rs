@@ -79,6 +79,11 @@ impl SigningArgs {
     }
 }
 
+/// Signs another form of a bundle that has been sealed before: the same keys, nothing said again.
+pub(crate) fn resign(bundle: UnsignedBundle, keys: &[SecretKey]) -> SignedBundle {
+    if keys.is_empty() { bundle.leave_unsigned_insecurely() } else { bundle.sign(keys) }
+}
+
 /// Signs, or leaves it out as was asked for; says which.
 pub(crate) fn seal(bundle: UnsignedBundle, keys: &[SecretKey], context: &Context) -> SignedBundle {
     if keys.is_empty() {

@@ -28,6 +28,9 @@ pub struct TrustArgs {
     /// Remember in this file the newest serial seen, and refuse older ones.
     #[arg(long, value_name = "FILE")]
     pub state: Option<PathBuf>,
+    /// Go back to a lower serial: a permit that `ferry-bundle permit` made, signed as a bundle must be.
+    #[arg(long, value_name = "FILE", requires = "state")]
+    pub permit: Option<PathBuf>,
 }
 
 impl TrustArgs {
@@ -53,12 +56,22 @@ impl TrustArgs {
             return Err(Failure::new(ExitCode::Untrusted, "no key is trusted, so no bundle can be")
                 .hint("pass --trust release.pub, or copy it to ~/.config/ferry/trust/"));
         }
-        Ok(TrustPolicy {
+        let mut policy = TrustPolicy {
             keys,
             threshold: self.threshold,
             insecure_unsigned: self.insecure_unsigned,
             seen: self.seen()?,
-        })
+            permits: Vec::new(),
+        };
+        if let Some(path) = &self.permit {
+            let file = std::fs::read(path).map_err(failure::io("read", path))?;
+            policy.admit_permit(&file).map_err(|error| {
+                let failure =
+                    Failure::of(ExitCode::Untrusted, &error).while_doing(format!("can't use {}", path.display()));
+                failure.hint("a permit is signed by those who sign the bundles; ask them for another")
+            })?;
+        }
+        Ok(policy)
     }
 
     /// Whether any key is configured at all.
@@ -108,7 +121,8 @@ impl TrustArgs {
         let (product, serial) = (&bundle.index().product, bundle.index().serial);
         let mut seen = self.seen()?;
         match seen.iter_mut().find(|seen| seen.product == product.name && seen.channel == product.channel) {
-            Some(known) => known.serial = known.serial.max(serial),
+            // Lower than before only with a permit: the policy has seen to that.
+            Some(known) => known.serial = serial,
             None => seen.push(Seen { product: product.name.clone(), channel: product.channel.clone(), serial }),
         }
         let mut text = serde_json::to_vec_pretty(&seen).map_err(|error| Failure::of(ExitCode::Bug, &error))?;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::{keygen, make, push, show, verify};
-use crate::cli::{Context, NetworkArgs, SigningArgs, TrustArgs};
+use crate::cli::{BaseArgs, Context, NetworkArgs, SigningArgs, TrustArgs};
 use crate::event::{Event, Silent};
 use crate::failure::{self, ExitCode, Failure};
 use crate::origin::{ChartSpec, FileStore, GeneratedBlob, ImageSpec, MemoryRegistry, Origin, OriginConfig, Quirk};
@@ -70,6 +70,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         },
         frozen: false,
         store: None,
+        storage: super::storage::StorageArgs::default(),
         signing: SigningArgs {
             keys: vec![folder.join("release.key")],
             age_identity: Some(identity_file),
@@ -81,7 +82,10 @@ pub async fn run(args: &Args, context: &Context) -> Result<(), Failure> {
 
     let trust = TrustArgs { keys: vec![folder.join("release.pub")], threshold: 1, ..TrustArgs::default() };
     typed(&format!("verify {} --trust {}.pub", bundle.display(), name.display()));
-    verify::run(&verify::Args { bundle: bundle.clone(), trust: trust.clone(), jobs: None }, context)?;
+    verify::run(
+        &verify::Args { bundle: bundle.clone(), base: BaseArgs::default(), trust: trust.clone(), jobs: None },
+        context,
+    )?;
     typed(&format!("show {} --trust {}.pub", bundle.display(), name.display()));
     show::run(&show::Args { bundle: bundle.clone(), trust: trust.clone(), members: false }, context)?;
 
@@ -98,6 +102,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         full_names: false,
         dry_run: false,
         jobs: 4,
+        base: BaseArgs::default(),
         trust: trust.clone(),
         network,
     };

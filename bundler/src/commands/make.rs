@@ -1,18 +1,20 @@
-//! `make`: lock, fetch and pack in one. Without a store every blob goes straight to its place in the bundle.
+//! `make`: lock, fetch and pack in one. Without a store every blob goes straight to its
+//! place in the bundle; compact storage needs a store, because sizes are known only when all blobs have been worked on.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use ferry_bundle_format::assemble::UnsignedBundle;
+use ferry_bundle_format::assemble::{SignedBundle, UnsignedBundle};
 use ferry_bundle_format::lock::Lock;
 
 use super::lock::{ResolvingArgs, check_frozen, folder_of, last, read_manifest, show_changes, write};
 use super::pack::finish;
+use super::storage::{StorageArgs, packed};
 use crate::cli::{Context, NetworkArgs, SigningArgs, seal};
 use crate::event::Event;
 use crate::failure::{ExitCode, Failure};
 use crate::fetch::{Fetcher, StoreTarget};
-use crate::pack::{self, Direct};
+use crate::pack::{self, Direct, Stock};
 
 /// Flags of `make`.
 #[derive(Debug, clap::Args)]
@@ -37,6 +39,9 @@ pub struct Args {
     /// Bring everything into this store first and pack from there: twice the disk, but the next bundle finds it.
     #[arg(long, value_name = "FOLDER")]
     pub store: Option<PathBuf>,
+    /// How blobs are stored.
+    #[command(flatten)]
+    pub storage: StorageArgs,
     /// Who signs.
     #[command(flatten)]
     pub signing: SigningArgs,
@@ -51,11 +56,8 @@ pub async fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let path = args.resolving.lock_path(&args.manifest);
     let lock = locked(args, &path, context).await?;
     let bundle = seal(UnsignedBundle::of(&lock)?, &keys, context);
-    if pack::is_there(&bundle, &args.output)? {
-        context
-            .reporter
-            .event(&Event::Note { text: "it is there already; `ferry-bundle verify` checks its content".into() });
-        finish(context, &args.output, &bundle);
+    let compact = args.storage.is_packed();
+    if !compact && is_there(&bundle, args, context)? {
         return Ok(());
     }
     let fetcher = Fetcher {
@@ -64,11 +66,25 @@ pub async fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         jobs: args.resolving.jobs,
         base: folder_of(&path),
     };
+    if compact {
+        let store = super::fetch::StoreArgs { store: args.store.clone() }.open()?;
+        let _held = store.lock()?;
+        fetcher.fetch(bundle.contents(), Arc::new(StoreTarget(store.clone()))).await?;
+        args.storage.bring_older(&lock, &store, &fetcher).await?;
+        let against = args.storage.against(&lock, &store, context)?;
+        let (bundle, stock) = packed(&lock, &bundle, &keys, &store, &against, context)?;
+        if !is_there(&bundle, args, context)? {
+            pack::pack(&bundle, &stock, &args.output, args.force, context.reporter.as_ref())?;
+            finish(context, &args.output, &bundle);
+        }
+        return Ok(());
+    }
     if let Some(root) = &args.store {
         let store = super::fetch::StoreArgs { store: Some(root.clone()) }.open()?;
         let _held = store.lock()?;
         fetcher.fetch(bundle.contents(), Arc::new(StoreTarget(store.clone()))).await?;
-        pack::pack(&bundle, &store, &args.output, args.force, context.reporter.as_ref())?;
+        let stock = Stock::verbatim(&store);
+        pack::pack(&bundle, &stock, &args.output, args.force, context.reporter.as_ref())?;
     } else {
         let target = Arc::new(Direct::begin(&bundle, &args.output, args.force)?);
         fetcher.fetch(bundle.contents(), target.clone()).await?;
@@ -76,6 +92,17 @@ pub async fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     }
     finish(context, &args.output, &bundle);
     Ok(())
+}
+
+/// Whether the bundle is there already; says so.
+fn is_there(bundle: &SignedBundle, args: &Args, context: &Context) -> Result<bool, Failure> {
+    let there = pack::is_there(bundle, &args.output)?;
+    if there {
+        let text = "it is there already; `ferry-bundle verify` checks its content".into();
+        context.reporter.event(&Event::Note { text });
+        finish(context, &args.output, bundle);
+    }
+    Ok(there)
 }
 
 async fn locked(args: &Args, path: &std::path::Path, context: &Context) -> Result<Lock, Failure> {

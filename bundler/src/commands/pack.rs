@@ -4,13 +4,15 @@ use std::path::{Path, PathBuf};
 
 use ferry_bundle_format::assemble::{SignedBundle, UnsignedBundle};
 use ferry_bundle_format::documents::human_size;
+use ferry_bundle_format::index::Index;
 
 use super::fetch::StoreArgs;
 use super::lock::read;
+use super::storage::{StorageArgs, packed};
 use crate::cli::{Context, SigningArgs, seal};
 use crate::event::Event;
 use crate::failure::Failure;
-use crate::pack;
+use crate::pack::{self, Stock};
 
 /// Flags of `pack`.
 #[derive(Debug, clap::Args)]
@@ -30,6 +32,9 @@ pub struct Args {
     /// Where the store is.
     #[command(flatten)]
     pub store: StoreArgs,
+    /// How blobs are stored.
+    #[command(flatten)]
+    pub storage: StorageArgs,
     /// Who signs.
     #[command(flatten)]
     pub signing: SigningArgs,
@@ -39,7 +44,16 @@ pub struct Args {
 pub fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let lock = read(&args.lock)?;
     let keys = args.signing.open()?;
-    let bundle = seal(UnsignedBundle::of(&lock)?, &keys, context);
+    let full = seal(UnsignedBundle::of(&lock)?, &keys, context);
+    let store = args.store.open()?;
+    let _held;
+    let (bundle, stock) = if args.storage.is_packed() {
+        _held = store.lock()?;
+        let against = args.storage.against(&lock, &store, context)?;
+        packed(&lock, &full, &keys, &store, &against, context)?
+    } else {
+        (full, Stock::verbatim(&store))
+    };
     if pack::is_there(&bundle, &args.output)? {
         context
             .reporter
@@ -47,13 +61,17 @@ pub fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         finish(context, &args.output, &bundle);
         return Ok(());
     }
-    pack::pack(&bundle, &args.store.open()?, &args.output, args.force, context.reporter.as_ref())?;
+    pack::pack(&bundle, &stock, &args.output, args.force, context.reporter.as_ref())?;
     finish(context, &args.output, &bundle);
     Ok(())
 }
 
 pub(super) fn finish(context: &Context, path: &Path, bundle: &SignedBundle) {
-    let index = bundle.index();
+    written(context, path, bundle.index(), bundle.length());
+}
+
+/// What was written, for people and machines.
+pub(super) fn written(context: &Context, path: &Path, index: &Index, length: u64) {
     let text = format!(
         "{}: {} {} serial {}, {} artifacts, {}",
         path.display(),
@@ -61,9 +79,8 @@ pub(super) fn finish(context: &Context, path: &Path, bundle: &SignedBundle) {
         index.product.version,
         index.serial,
         index.artifacts.len(),
-        human_size(bundle.length())
+        human_size(length)
     );
-    let data =
-        serde_json::json!({ "bundle": path, "serial": index.serial, "bytes": bundle.length(), "lock": index.lock });
+    let data = serde_json::json!({ "bundle": path, "serial": index.serial, "bytes": length, "lock": index.lock });
     context.reporter.event(&Event::Result { text, data });
 }

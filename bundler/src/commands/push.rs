@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use ferry_bundle_format::documents::human_size;
 
-use crate::cli::{Context, NetworkArgs, TrustArgs};
+use crate::cli::{BaseArgs, Context, NetworkArgs, TrustArgs};
 use crate::event::Event;
 use crate::failure::Failure;
 use crate::push::{Naming, PushPlan, Pusher};
@@ -28,6 +28,9 @@ pub struct Args {
     /// How many uploads run at once.
     #[arg(long, short, value_name = "N", default_value_t = 4)]
     pub jobs: usize,
+    /// What an upgrade package is applied to.
+    #[command(flatten)]
+    pub base: BaseArgs,
     /// Whom to trust.
     #[command(flatten)]
     pub trust: TrustArgs,
@@ -39,7 +42,7 @@ pub struct Args {
 /// Pushes.
 pub async fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let naming = Naming::parse(&args.target, args.full_names)?;
-    let bundle = args.trust.open(&args.bundle, context)?;
+    let bundle = args.base.attach(args.trust.open(&args.bundle, context)?, &args.trust)?;
     let plan = PushPlan::of(&bundle.lock()?, &naming)?;
     if args.dry_run {
         show(&plan, context);

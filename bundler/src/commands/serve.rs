@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::cli::{Context, TrustArgs};
+use crate::cli::{BaseArgs, Context, TrustArgs};
 use crate::distribution::{Access, Service, TlsIdentity};
 use crate::event::Event;
 use crate::failure::{self, ExitCode, Failure};
@@ -27,6 +27,9 @@ pub struct Args {
     /// The certificate's key (PEM).
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     pub tls_key: Option<PathBuf>,
+    /// What an upgrade package is applied to.
+    #[command(flatten)]
+    pub base: BaseArgs,
     /// Whom to trust.
     #[command(flatten)]
     pub trust: TrustArgs,
@@ -34,7 +37,8 @@ pub struct Args {
 
 /// Serves until Ctrl-C or SIGTERM.
 pub async fn run(args: &Args, context: &Context) -> Result<(), Failure> {
-    let bundle = Arc::new(args.trust.open(&args.bundle, context)?);
+    let bundle = Arc::new(args.base.attach(args.trust.open(&args.bundle, context)?, &args.trust)?);
+    bundle.check_bases()?;
     let shelf = Arc::new(Shelf::of(bundle.clone())?);
     let reporter = context.reporter.clone();
     let mut service = Service::new(shelf).with_access_log(move |access: &Access| {

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use ferry_bundle_format::documents::human_size;
+use ferry_bundle_format::index::Index;
 use ferry_bundle_format::open::{Silent, TrustedBundle, UnverifiedBundle};
 use ferry_bundle_format::trust::TrustPolicy;
 
@@ -57,6 +58,7 @@ pub fn run(args: &Args, context: &Context) -> Result<(), Failure> {
             artifact.name
         ));
     }
+    lines.extend(storage_lines(index));
     if args.members {
         lines.push(String::new());
         lines.extend(
@@ -66,6 +68,56 @@ pub fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let data = serde_json::json!({ "trusted": bundle.assurance().is_trusted(), "assurance": bundle.assurance().describe(), "index": index });
     context.reporter.event(&Event::Result { text: lines.join("\n"), data });
     Ok(())
+}
+
+/// What each blob that is stored compact costs and saves, and what the bundle needs from elsewhere.
+fn storage_lines(index: &Index) -> Vec<String> {
+    let mut packed: Vec<_> = index.entries.iter().filter_map(|entry| Some((entry.size, entry.rebuilt()?))).collect();
+    packed.sort_by_key(|(_, how)| (std::cmp::Reverse(how.blob.size), how.blob.digest));
+    let (stored, blobs): (u64, u64) =
+        packed.iter().fold((0, 0), |sum, (size, how)| (sum.0 + size, sum.1 + how.blob.size));
+    let mut lines = Vec::new();
+    if !packed.is_empty() {
+        lines.push(String::new());
+        lines.push(format!(
+            "stored compact: {} blobs, {} in {} ({}): {} saved",
+            packed.len(),
+            human_size(blobs),
+            human_size(stored),
+            percent(stored, blobs),
+            human_size(blobs.saturating_sub(stored))
+        ));
+    }
+    for (size, how) in packed {
+        let maker = how.maker();
+        let older = how.leans_on.map(|leans| format!(", against sha256:{}", leans.blob.digest.short()));
+        lines.push(format!(
+            "  sha256:{} {:>10} in {:>10} {:>6}  {maker}{}",
+            how.blob.digest.short(),
+            human_size(how.blob.size),
+            human_size(size),
+            percent(size, how.blob.size),
+            older.unwrap_or_default()
+        ));
+    }
+    if !index.requires.is_empty() {
+        let serials: Vec<String> = index.applies_to.iter().map(u64::to_string).collect();
+        let bytes = index.requires.iter().map(|one| one.size).sum();
+        lines.push(String::new());
+        lines.push(format!(
+            "an upgrade package: applies to serial {}, needs {} blobs ({}) that are there",
+            serials.join(" or "),
+            index.requires.len(),
+            human_size(bytes)
+        ));
+    }
+    lines
+}
+
+/// A part of a whole for people.
+fn percent(part: u64, whole: u64) -> String {
+    let tenths = u128::from(part) * 1000 / u128::from(whole.max(1));
+    format!("{}.{} %", tenths / 10, tenths % 10)
 }
 
 fn open(args: &Args) -> Result<TrustedBundle, Failure> {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use ferry_bundle_format::documents::human_size;
 
-use crate::cli::{Context, TrustArgs, processors};
+use crate::cli::{BaseArgs, Context, TrustArgs, processors};
 use crate::event::{Event, StepsTo};
 use crate::failure::Failure;
 
@@ -16,6 +16,9 @@ use crate::failure::Failure;
 pub struct Args {
     /// The bundle.
     pub bundle: PathBuf,
+    /// What an upgrade package is applied to.
+    #[command(flatten)]
+    pub base: BaseArgs,
     /// Whom to trust.
     #[command(flatten)]
     pub trust: TrustArgs,
@@ -26,7 +29,7 @@ pub struct Args {
 
 /// Verifies.
 pub fn run(args: &Args, context: &Context) -> Result<(), Failure> {
-    let trusted = args.trust.open(&args.bundle, context)?;
+    let trusted = args.base.attach(args.trust.open(&args.bundle, context)?, &args.trust)?;
     let detail = args.bundle.display().to_string();
     context.reporter.event(&Event::Phase { name: "verify", detail, bytes: Some(trusted.length()) });
     let jobs = args.jobs.unwrap_or_else(processors);

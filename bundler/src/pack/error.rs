@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use ferry_bundle_format::Digest;
+use ferry_bundle_format::compact::{CacheError, MakeError};
 use ferry_bundle_format::documents::human_size;
 use ferry_bundle_format::write::WriteError;
 
@@ -58,6 +59,17 @@ pub enum PackError {
         /// Why.
         source: io::Error,
     },
+    /// A base of another product.
+    #[error("the base is {base}, the lock is of {this}: nothing of one can be left out of the other")]
+    OtherProduct {
+        /// The base's product and channel.
+        base: String,
+        /// The lock's.
+        this: String,
+    },
+    /// Making blobs compact failed.
+    #[error("can't make the blobs compact")]
+    Compact(#[source] CacheError),
     /// Writing failed.
     #[error(transparent)]
     Write(#[from] WriteError),
@@ -73,9 +85,15 @@ impl PackError {
             }
             Self::Missing { .. } => Failure::of(ExitCode::Input, &self)
                 .hint("run `ferry-bundle fetch` with the same lock and --store first"),
+            Self::OtherProduct { .. } => {
+                Failure::of(ExitCode::Input, &self).hint("give an earlier lock or bundle of this product")
+            }
             Self::Space { .. } => Failure::of(ExitCode::Machine, &self)
                 .hint("free some space or write to another disk; nothing has been written"),
-            Self::Busy { .. } | Self::Io { .. } => Failure::of(ExitCode::Machine, &self),
+            Self::Compact(CacheError::Make(MakeError::Read { .. } | MakeError::Find { .. })) => {
+                Failure::of(ExitCode::Machine, &self).hint("run `ferry-bundle fetch` first, with the same --store")
+            }
+            Self::Compact(_) | Self::Busy { .. } | Self::Io { .. } => Failure::of(ExitCode::Machine, &self),
         }
     }
 }

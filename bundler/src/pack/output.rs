@@ -77,7 +77,7 @@ impl Output {
         self.path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned()
     }
 
-    pub(super) fn temporary(&self) -> &Path {
+    pub(crate) fn temporary(&self) -> &Path {
         &self.temporary
     }
 
@@ -98,14 +98,14 @@ impl Output {
     }
 
     /// The temporary file, empty.
-    pub(super) fn create(&self) -> Result<File, PackError> {
+    pub(crate) fn create(&self) -> Result<File, PackError> {
         let open =
             OpenOptions::new().create(true).truncate(true).read(true).write(true).mode(0o644).open(&self.temporary);
         open.map_err(error("create", &self.temporary))
     }
 
     /// Syncs, gives the file its name, and leaves nothing else behind.
-    pub(super) fn publish(&self, file: &File) -> Result<(), PackError> {
+    pub(crate) fn publish(&self, file: &File) -> Result<(), PackError> {
         file.sync_all().map_err(error("sync", &self.temporary))?;
         std::fs::rename(&self.temporary, &self.path).map_err(error("rename", &self.temporary))?;
         sync_folder_of(&self.path).map_err(error("sync the folder of", &self.path))?;
@@ -113,7 +113,7 @@ impl Output {
     }
 
     /// Removes the temporary file and its journal.
-    pub(super) fn discard(&self) {
+    pub(crate) fn discard(&self) {
         // Best effort: the error that led here is the one to tell.
         let (_, _) = (remove(&self.temporary), remove(&self.journal));
     }

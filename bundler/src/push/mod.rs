@@ -7,6 +7,7 @@
 //! up after its manifests, a tag after its index, so that a half push leaves no name that can't be pulled.
 
 mod error;
+mod held;
 mod plan;
 mod project;
 mod run;

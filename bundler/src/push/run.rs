@@ -5,13 +5,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use bytes::Bytes;
-use ferry_bundle_format::archive::Region;
+use ferry_bundle_format::compact::RebuildError;
+use ferry_bundle_format::compact::{BlobCursor, StoredBlob};
+use ferry_bundle_format::index::blob_name;
 use ferry_bundle_format::oci::MAX_DOCUMENT;
-use ferry_bundle_format::open::TrustedBundle;
+use ferry_bundle_format::open::{OpenError, TrustedBundle};
 use ferry_bundle_format::{Digest, Reference};
 use futures_util::StreamExt as _;
 
 use super::error::PushError;
+use super::held::Held;
 use super::plan::{PushPlan, RepositoryPlan, TaggedDocument};
 use super::project::ensure_projects;
 use crate::event::{Event, Reporter};
@@ -54,27 +57,28 @@ struct Counts {
 }
 
 /// A blob of the archive, as a source that can be read again from any place.
-struct InBundle(Region);
+struct InBundle(StoredBlob);
 
 impl BlobSource for InBundle {
     fn open(&self, offset: u64) -> OpenBlob<'_> {
-        let region = self.0.clone();
-        Box::pin(async move { Ok(Box::new(crate::push::run::reader(region, offset)) as _) })
+        let blob = self.0.clone();
+        Box::pin(async move { Ok(Box::new(reader(blob, offset)) as _) })
     }
 }
 
-/// An async reader over a region, in chunks read on blocking threads.
-fn reader(region: Region, offset: u64) -> impl tokio::io::AsyncRead + Send + Unpin {
+/// An async reader over a blob, in chunks read on blocking threads.
+fn reader(blob: StoredBlob, offset: u64) -> impl tokio::io::AsyncRead + Send + Unpin {
     const CHUNK: usize = 512 * 1024;
+    let (size, cursor) = (blob.size(), Arc::new(BlobCursor::new(blob)));
     let chunks = futures_util::stream::try_unfold(offset, move |at| {
-        let region = region.clone();
+        let cursor = cursor.clone();
         async move {
-            if at >= region.length() {
+            if at >= size {
                 return Ok(None);
             }
             let read = tokio::task::spawn_blocking(move || {
                 let mut buffer = vec![0; CHUNK];
-                region.read_at(at, &mut buffer).map(|n| {
+                cursor.read_at(at, &mut buffer).map(|n| {
                     buffer.truncate(n);
                     Bytes::from(buffer)
                 })
@@ -90,6 +94,7 @@ fn reader(region: Region, offset: u64) -> impl tokio::io::AsyncRead + Send + Unp
 impl Pusher {
     /// Pushes everything in `plan` from `bundle`.
     pub async fn push(&self, bundle: &TrustedBundle, plan: &PushPlan) -> Result<Pushed, PushError> {
+        let held = Held::look(&self.client, bundle, plan, self.jobs).await?;
         ensure_projects(&self.client, plan, self.reporter.as_ref()).await?;
         let counts = Counts::default();
         let total = plan.blobs().values().sum();
@@ -113,9 +118,9 @@ impl Pusher {
             owners.into_iter().map(|(digest, (repository, size))| (digest, repository, size, None)).collect();
         first.sort_by_key(|(digest, _, size, _)| (std::cmp::Reverse(*size), *digest));
         for round in [first, rest] {
-            self.blobs(bundle, plan, round, &counts).await?;
+            self.blobs(bundle, plan, round, &held, &counts).await?;
         }
-        let (documents, refused_indexes) = self.documents(bundle, plan).await?;
+        let (documents, refused_indexes) = self.documents(bundle, plan, &held).await?;
         self.read_back(plan).await?;
         Ok(Pushed {
             sent: counts.sent.into_inner(),
@@ -132,12 +137,13 @@ impl Pusher {
         bundle: &TrustedBundle,
         plan: &PushPlan,
         round: Vec<(Digest, &str, u64, Option<&str>)>,
+        held: &Held,
         counts: &Counts,
     ) -> Result<(), PushError> {
         let mut failures = Vec::new();
         let mut running = futures_util::stream::iter(round)
             .map(|(digest, repository, size, owner)| {
-                self.blob(bundle, &plan.registry, repository, digest, size, owner, counts)
+                self.blob(bundle, &plan.registry, repository, digest, size, owner, held, counts)
             })
             .buffer_unordered(self.jobs.max(1));
         while let Some(result) = running.next().await {
@@ -163,6 +169,7 @@ impl Pusher {
         digest: Digest,
         size: u64,
         owner: Option<&str>,
+        held: &Held,
         counts: &Counts,
     ) -> Result<(), PushError> {
         let fail = |error| failed(format!("can't push sha256:{} to {registry}/{repository}", digest.short()), error);
@@ -174,7 +181,7 @@ impl Pusher {
             return Ok(());
         }
         let mut opened = None;
-        if let Some(owner) = owner {
+        if let Some(owner) = owner.or_else(|| held.repository(&digest).filter(|from| *from != repository)) {
             let from = Repository::new(registry, owner).map_err(fail)?;
             match self.client.mount(&to, &from, &digest).await.map_err(fail)? {
                 Mount::Mounted => {
@@ -184,11 +191,19 @@ impl Pusher {
                 Mount::Declined(upload) => opened = Some(upload),
             }
         }
-        let source = InBundle(bundle.blob(&digest)?);
+        let (blob, _turn) = self.content(bundle, &digest, held).await?;
+        let source = InBundle(blob.clone());
         if let Err(error) = self.client.upload_blob(&to, &digest, size, &source, opened).await {
             // A registry that refuses a blob as not being its digest may be right: look at our own first.
-            bundle.check_blob(&digest)?;
-            return Err(fail(error));
+            let looked = tokio::task::spawn_blocking(move || blob.digest()).await;
+            let name = blob_name(&digest);
+            return match looked {
+                Ok(Err(source)) => Err(OpenError::Rebuild { name, source }.into()),
+                Ok(Ok(actual)) if actual != digest => {
+                    Err(bundle.check_blob(&digest).err().map_or(fail(error), Into::into))
+                }
+                _ => Err(fail(error)),
+            };
         }
         counts.sent.fetch_add(1, Ordering::Relaxed);
         counts.sent_bytes.fetch_add(size, Ordering::Relaxed);
@@ -201,11 +216,37 @@ impl Pusher {
         Ok(())
     }
 
-    async fn documents(&self, bundle: &TrustedBundle, plan: &PushPlan) -> Result<(usize, usize), PushError> {
+    /// A blob from the bundle; what it leaves out, or leans on, from the registry.
+    async fn content<'h>(
+        &self,
+        bundle: &TrustedBundle,
+        digest: &Digest,
+        held: &'h Held,
+    ) -> Result<(StoredBlob, Option<tokio::sync::MutexGuard<'h, ()>>), PushError> {
+        if held.repository(digest).is_some() {
+            let turn = held.turn.lock().await;
+            return Ok((held.bring(&self.client, digest).await?, Some(turn)));
+        }
+        match bundle.blob(digest) {
+            Err(OpenError::Rebuild { source: RebuildError::Older(older), .. }) => {
+                let turn = held.turn.lock().await;
+                let older = held.bring(&self.client, &older).await?;
+                Ok((bundle.blob_leaning(digest, older)?, Some(turn)))
+            }
+            blob => Ok((blob?, None)),
+        }
+    }
+
+    async fn documents(
+        &self,
+        bundle: &TrustedBundle,
+        plan: &PushPlan,
+        held: &Held,
+    ) -> Result<(usize, usize), PushError> {
         let mut failures = Vec::new();
         let (mut put, mut refused) = (0, 0);
         let mut running = futures_util::stream::iter(&plan.repositories)
-            .map(|(repository, one)| self.repository_documents(bundle, &plan.registry, repository, one))
+            .map(|(repository, one)| self.repository_documents(bundle, &plan.registry, repository, one, held))
             .buffer_unordered(self.jobs.max(1));
         while let Some(result) = running.next().await {
             match result {
@@ -226,11 +267,16 @@ impl Pusher {
         registry: &str,
         repository: &str,
         one: &RepositoryPlan,
+        held: &Held,
     ) -> Result<(usize, usize), PushError> {
         let (mut put, mut refused) = (0, 0);
         for document in &one.documents {
             let reference = reference(registry, repository, document)?;
-            let bytes = Bytes::from(bundle.blob_document(&document.digest, MAX_DOCUMENT)?);
+            let bytes = match held.repository(&document.digest) {
+                Some(_) => held.document(&self.client, &document.digest).await?,
+                None => bundle.blob_document(&document.digest, MAX_DOCUMENT)?,
+            };
+            let bytes = Bytes::from(bytes);
             match self.client.put_manifest(&reference, &document.media_type, bytes).await {
                 Ok(_) => put += 1,
                 Err(error)
@@ -292,6 +338,6 @@ fn reference(registry: &str, repository: &str, document: &TaggedDocument) -> Res
     Reference::parse(&text).map_err(|_| PushError::Target { text })
 }
 
-fn failed(what: String, error: SourceError) -> PushError {
+pub(super) fn failed(what: String, error: SourceError) -> PushError {
     PushError::Source { what, error }
 }

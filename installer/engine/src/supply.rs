@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Read};
 use std::sync::{Arc, Mutex};
 
-use ferry_bundle_format::archive::Region;
+use ferry_bundle_format::compact::StoredBlob;
 use ferry_bundle_format::digest::digest_reader;
 use ferry_bundle_format::lock::{Lock, LockedFile, LockedImage};
 use ferry_bundle_format::open::{OpenError, VerifiedBundle};
@@ -12,7 +12,7 @@ use ferry_bundle_format::{Arch, Digest};
 use flate2::read::GzDecoder;
 
 use crate::action::Content;
-use crate::host::{FileRange, Source};
+use crate::host::{BundleBlob, Source};
 
 /// The largest member of a vendor's archive that is taken, in bytes: 1 GiB, four times the largest known.
 const LARGEST_MEMBER: u64 = 1 << 30;
@@ -74,8 +74,9 @@ impl SupplyError {
 }
 
 impl Supply {
-    /// Of a bundle whose every byte has been checked.
+    /// Of a bundle whose every byte has been checked. An upgrade package is refused: it has to be applied to its base first.
     pub fn of(bundle: Arc<VerifiedBundle>) -> Result<Self, SupplyError> {
+        bundle.check_bases()?;
         let lock = bundle.lock()?;
         Ok(Self { bundle, lock, archives: Mutex::default() })
     }
@@ -123,8 +124,8 @@ impl Supply {
             return Ok(members);
         }
         let fail = |source| SupplyError::Archive { name: file.name.as_str().to_owned(), source };
-        let region = self.bundle.blob(&file.digest)?;
-        let members = Arc::new(list(&region).map_err(fail)?);
+        let blob = self.bundle.blob(&file.digest)?;
+        let members = Arc::new(list(&blob).map_err(fail)?);
         let mut archives = self.archives.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         archives.insert(file.digest, members.clone());
         Ok(members)
@@ -149,7 +150,7 @@ impl Supply {
     }
 
     /// The bytes of a blob.
-    pub fn blob(&self, digest: &Digest) -> Result<Region, SupplyError> {
+    pub fn blob(&self, digest: &Digest) -> Result<StoredBlob, SupplyError> {
         Ok(self.bundle.blob(digest)?)
     }
 
@@ -157,13 +158,13 @@ impl Supply {
     pub fn source(&self, content: &Content) -> Result<Option<Arc<dyn Source>>, SupplyError> {
         Ok(match content {
             Content::Text(_) | Content::Vault { .. } | Content::Fetched { .. } => None,
-            Content::Blob { digest, .. } => Some(Arc::new(FileRange(self.bundle.blob(digest)?))),
+            Content::Blob { digest, .. } => Some(Arc::new(BundleBlob(self.bundle.blob(digest)?))),
             Content::Member { archive, digest, size, member } => {
                 let missing = || SupplyError::Missing { what: member.clone(), arch: Arch::Amd64 };
                 let file = self.lock.files.iter().find(|file| file.digest == *archive).ok_or_else(missing)?;
                 let members = self.members(file)?;
                 let known = members.iter().find(|one| one.digest == *digest).ok_or_else(missing)?;
-                Some(Arc::new(Unpacked { region: self.bundle.blob(archive)?, at: known.at, size: *size }))
+                Some(Arc::new(Unpacked { blob: self.bundle.blob(archive)?, at: known.at, size: *size }))
             }
         })
     }
@@ -177,8 +178,8 @@ impl Member {
     }
 }
 
-fn list(region: &Region) -> io::Result<Vec<Member>> {
-    let mut archive = tar::Archive::new(GzDecoder::new(region.reader()));
+fn list(blob: &StoredBlob) -> io::Result<Vec<Member>> {
+    let mut archive = tar::Archive::new(GzDecoder::new(blob.reader()?));
     let mut members = Vec::new();
     for entry in archive.entries()? {
         let entry = entry?;
@@ -198,7 +199,7 @@ fn list(region: &Region) -> io::Result<Vec<Member>> {
 
 /// A member's bytes, unpacked anew whenever they are read: nothing is written to the operator's disk.
 struct Unpacked {
-    region: Region,
+    blob: StoredBlob,
     at: u64,
     size: u64,
 }
@@ -208,7 +209,7 @@ impl Source for Unpacked {
         self.size
     }
     fn open_at(&self, offset: u64) -> io::Result<Box<dyn Read + Send>> {
-        let mut reader = GzDecoder::new(self.region.reader());
+        let mut reader = GzDecoder::new(self.blob.reader()?);
         io::copy(&mut (&mut reader).take(self.at + offset), &mut io::sink())?;
         Ok(Box::new(reader.take(self.size.saturating_sub(offset))))
     }

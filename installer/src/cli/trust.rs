@@ -25,6 +25,9 @@ pub(crate) struct TrustArgs {
     /// How many of the trusted keys must have signed.
     #[arg(long, value_name = "K", default_value_t = 1)]
     threshold: usize,
+    /// Go back to a lower serial: a permit that `ferry-bundle permit` made, signed as a bundle must be.
+    #[arg(long, value_name = "FILE")]
+    permit: Option<PathBuf>,
 }
 
 struct Told(bool);
@@ -48,14 +51,25 @@ impl TrustArgs {
     pub(crate) fn open(&self, state: &Path, told: bool) -> Result<Arc<VerifiedBundle>, Failure> {
         let memory = state.join("seen.json");
         let mut seen = remembered(&memory)?;
-        let policy =
-            TrustPolicy { keys: self.keys()?, threshold: self.threshold, insecure_unsigned: false, seen: seen.clone() };
+        let keys = self.keys()?;
+        let mut policy = TrustPolicy { keys, threshold: self.threshold, seen: seen.clone(), ..TrustPolicy::default() };
+        if let Some(path) = &self.permit {
+            let file = std::fs::read(path).map_err(failure::file("read", path))?;
+            policy.admit_permit(&file).map_err(|error| {
+                let mut failure = Failure::of(ExitCode::Untrusted, &error);
+                failure.causes.insert(0, format!("can't use {}", path.display()));
+                failure.hint("a permit is signed by those who sign the bundles; ask them for another")
+            })?;
+        }
         let observer = Told(told);
         let jobs = std::thread::available_parallelism().map_or(1, usize::from);
-        let bundle = UnverifiedBundle::open(&self.bundle)?.trust(&policy, &observer)?.verify(jobs, &observer)?;
+        let bundle = UnverifiedBundle::open(&self.bundle)?.trust(&policy, &observer)?;
+        // An upgrade package is refused before a byte of it is used or its serial remembered.
+        bundle.check_bases()?;
+        let bundle = bundle.verify(jobs, &observer)?;
         let (product, serial) = (&bundle.index().product, bundle.index().serial);
         match seen.iter_mut().find(|one| one.product == product.name && one.channel == product.channel) {
-            Some(known) if known.serial >= serial => return Ok(Arc::new(bundle)),
+            Some(known) if known.serial == serial => return Ok(Arc::new(bundle)),
             Some(known) => known.serial = serial,
             None => seen.push(Seen { product: product.name.clone(), channel: product.channel.clone(), serial }),
         }

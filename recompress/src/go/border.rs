@@ -53,7 +53,7 @@ impl Border {
     }
 
     /// Where the window ends in the plain bytes.
-    pub(crate) fn plain_end(&self) -> u64 {
+    pub fn plain_end(&self) -> u64 {
         self.base + self.held() as u64
     }
 

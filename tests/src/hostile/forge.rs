@@ -27,7 +27,11 @@ pub(super) struct Forge {
 
 impl Forge {
     pub(super) fn of(fake: &Fake) -> Self {
-        let bytes = fake.bytes(&[]).expect("a fake bundle can be written");
+        Self::of_bytes(&fake.bytes(&[]).expect("a fake bundle can be written"))
+    }
+
+    /// An unsigned bundle taken apart.
+    pub(super) fn of_bytes(bytes: &[u8]) -> Self {
         let mut members = Vec::new();
         let mut at = 0;
         while bytes[at] != 0 {

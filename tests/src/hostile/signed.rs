@@ -73,7 +73,7 @@ pub(super) fn bundle_cases() -> Vec<Case> {
         ("envelope-readme-huge", || Forge::new().bent("README.txt", |bytes| bytes.resize(70_000, b' '))),
         ("envelope-signatures-huge", || Forge::new().bent("signatures.json", |bytes| bytes.resize(70_000, b' '))),
         ("envelope-minisig-huge", || Forge::new().bent("SHA256SUMS.minisig", |bytes| bytes.resize(5_000, b' '))),
-        ("index-newer-format", || index(|index| index["format"] = json!(2))),
+        ("index-newer-format", || index(|index| index["format"] = json!(3))),
         ("index-format-text", || index(|index| index["format"] = json!("1"))),
         ("index-no-entries", || {
             index(|index| {

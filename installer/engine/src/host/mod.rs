@@ -21,7 +21,7 @@ pub use limit::make_room;
 pub use local::LocalHost;
 pub use secret::{Redactor, Secret};
 pub use secrets::{Ask, SecretStore};
-pub use upload::{Bytes, FileRange, Source, Upload};
+pub use upload::{BundleBlob, Bytes, FileRange, Source, Upload};
 
 use futures_util::future::BoxFuture;
 use tokio::io::{AsyncRead, AsyncWrite};

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use ferry_bundle_format::Digest;
 use ferry_bundle_format::archive::Region;
+use ferry_bundle_format::compact::StoredBlob;
 
 /// Bytes that can be read from any offset, more than once: an upload that broke goes on.
 pub trait Source: Send + Sync {
@@ -22,6 +23,19 @@ pub struct Bytes(pub Arc<Vec<u8>>);
 /// A stretch of a file.
 #[derive(Debug, Clone)]
 pub struct FileRange(pub Region);
+
+/// A blob of a bundle, however it is stored.
+#[derive(Debug, Clone)]
+pub struct BundleBlob(pub StoredBlob);
+
+impl Source for BundleBlob {
+    fn length(&self) -> u64 {
+        self.0.size()
+    }
+    fn open_at(&self, offset: u64) -> io::Result<Box<dyn Read + Send>> {
+        self.0.reader_at(offset)
+    }
+}
 
 impl Source for Bytes {
     fn length(&self) -> u64 {
@@ -47,20 +61,7 @@ impl Source for FileRange {
         self.0.length()
     }
     fn open_at(&self, offset: u64) -> io::Result<Box<dyn Read + Send>> {
-        Ok(Box::new(FromOffset { region: self.0.clone(), offset }))
-    }
-}
-
-struct FromOffset {
-    region: Region,
-    offset: u64,
-}
-
-impl Read for FromOffset {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = self.region.read_at(self.offset, buffer)?;
-        self.offset += read as u64;
-        Ok(read)
+        Ok(Box::new(self.0.reader_at(offset)))
     }
 }
 

@@ -12,7 +12,7 @@ use super::files;
 use super::image::{MANIFEST, ProbeImage};
 use crate::action::{Push, PushedFile, PushedImage, State};
 use crate::event::Event;
-use crate::host::{Bytes, FileRange, Host, HostError, HostErrorKind, Source};
+use crate::host::{BundleBlob, Bytes, Host, HostError, HostErrorKind, Source};
 use crate::pki::PUSH_USER;
 use crate::run::Workshop;
 use crate::supply::SupplyError;
@@ -119,8 +119,8 @@ impl Sender<'_> {
         let mut documents = Vec::new();
         for one in &locked.manifests {
             for pin in std::iter::once(&one.config).chain(&one.layers) {
-                let region = self.workshop.supply.blob(&pin.digest).map_err(|error| self.broken(&error))?;
-                self.blob(&image.repository, &pin.digest, Arc::new(FileRange(region))).await?;
+                let blob = self.workshop.supply.blob(&pin.digest).map_err(|error| self.broken(&error))?;
+                self.blob(&image.repository, &pin.digest, Arc::new(BundleBlob(blob))).await?;
             }
             documents.push((one.manifest.digest, one.manifest.media_type.clone(), self.document(&one.manifest)?));
         }
