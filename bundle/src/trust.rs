@@ -244,7 +244,7 @@ mod tests {
 
     #[test]
     fn a_permit_leads_from_one_serial_to_one_other() {
-        let name = |text| crate::name::Name::parse(text).unwrap();
+        let name = |text: &str| crate::name::Name::parse(text).unwrap();
         let (product, channel) = (name("shop"), name("stable"));
         let seen = |serial| vec![Seen { product: product.clone(), channel: channel.clone(), serial }];
         let identity = |serial| {

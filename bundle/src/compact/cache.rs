@@ -92,7 +92,7 @@ impl Cache {
             name = format!("{name}-{}", older.blob.digest.hex());
         }
         let (verdict, frames) = (self.folder.join(format!("{name}.json")), self.folder.join(format!("{name}.zst")));
-        if let Some(known) = read(&verdict, &frames, blob) {
+        if let Ok(known) = read(&verdict, &frames, blob) {
             return Ok(known.map(|made| Kept { made, path: frames }));
         }
         let partial = self.folder.join(format!("partial-{}", self.writers.fetch_add(1, Ordering::Relaxed)));
@@ -114,17 +114,26 @@ impl Cache {
     }
 }
 
-/// What an earlier run found; nothing if anything about it is not as it was left.
-fn read(verdict: &Path, frames: &Path, blob: Extent) -> Option<Option<Made>> {
+/// What an earlier run found: that the blob is best kept as it is, or how it is made. An error if anything about it is not as
+/// it was left.
+fn read(verdict: &Path, frames: &Path, blob: Extent) -> Result<Option<Made>, Altered> {
+    let (verdict, there) = found(verdict, frames).ok_or(Altered)?;
+    let (Some(stored), Some(how)) = (verdict.stored, verdict.how) else { return Ok(None) };
+    let well = there == Some(stored.size) && how.blob == blob && how.check(stored.size).is_ok();
+    if well { Ok(Some(Made { stored, how })) } else { Err(Altered) }
+}
+
+/// Something is not as an earlier run left it.
+struct Altered;
+
+/// What stands in a verdict, and how many bytes of frames lie beside it.
+fn found(verdict: &Path, frames: &Path) -> Option<(Verdict, Option<u64>)> {
     let text = fs::read_to_string(verdict).ok()?;
     let (sum, json) = text.strip_suffix('\n')?.split_once('\n')?;
     if Digest::of(json.as_bytes()).hex() != sum {
         return None;
     }
-    let verdict: Verdict = serde_json::from_str(json).ok()?;
-    let (Some(stored), Some(how)) = (verdict.stored, verdict.how) else { return Some(None) };
-    let there = fs::metadata(frames).ok()?.len() == stored.size;
-    (there && how.blob == blob && how.check(stored.size).is_ok()).then_some(Some(Made { stored, how }))
+    Some((serde_json::from_str(json).ok()?, fs::metadata(frames).ok().map(|there| there.len())))
 }
 
 impl Kept {

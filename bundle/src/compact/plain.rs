@@ -13,7 +13,7 @@ const GZIP: [u8; 2] = [0x1f, 0x8b];
 /// The plain bytes of a blob.
 pub(super) enum Plain<R: Read> {
     /// It is gzip: its first member, inflated.
-    Gzip(GzDecoder<BufReader<R>>),
+    Gzip(Box<GzDecoder<BufReader<R>>>),
     /// It is anything else.
     AsItIs(BufReader<R>),
 }
@@ -38,7 +38,7 @@ impl<R: Read> Plain<R> {
 pub(super) fn plain<R: Read>(blob: R) -> io::Result<Plain<R>> {
     let mut blob = BufReader::with_capacity(READ_CHUNK, blob);
     let gzip = blob.fill_buf()?.starts_with(&GZIP);
-    Ok(if gzip { Plain::Gzip(GzDecoder::new(blob)) } else { Plain::AsItIs(blob) })
+    Ok(if gzip { Plain::Gzip(Box::new(GzDecoder::new(blob))) } else { Plain::AsItIs(blob) })
 }
 
 /// `length` plain bytes of a blob, beginning at `from`, in memory.

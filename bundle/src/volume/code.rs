@@ -105,7 +105,7 @@ fn coarser(need: &Need, gap: u32, stripes: u32) -> Need {
         for run in runs {
             match joined.last_mut() {
                 Some(last) if run.start - (last.start + last.count) < gap => {
-                    last.count = run.start + run.count - last.start
+                    last.count = run.start + run.count - last.start;
                 }
                 _ => joined.push(*run),
             }

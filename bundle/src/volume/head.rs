@@ -127,9 +127,13 @@ impl Head {
             bytes.extend(run.start.to_le_bytes());
             bytes.extend(run.count.to_le_bytes());
         }
-        self.table.iter().for_each(|digest| bytes.extend(digest.as_bytes()));
+        for digest in &self.table {
+            bytes.extend(digest.as_bytes());
+        }
         for (_, table) in &self.neighbours {
-            table.iter().for_each(|digest| bytes.extend(digest.as_bytes()));
+            for digest in table {
+                bytes.extend(digest.as_bytes());
+            }
         }
         let digest = Digest::of(&bytes);
         bytes.extend(digest.as_bytes());

@@ -112,6 +112,8 @@ fn span(first: u32, last: u32) -> String {
 #[must_use]
 pub fn ranges(numbers: &[u32]) -> String {
     let mut runs = Vec::new();
-    numbers.iter().for_each(|&number| push(&mut runs, number));
+    for &number in numbers {
+        push(&mut runs, number);
+    }
     runs.iter().map(|run| span(run.start, run.start + run.count - 1)).collect::<Vec<_>>().join(", ")
 }

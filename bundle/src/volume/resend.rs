@@ -44,8 +44,8 @@ pub fn from_volumes(assembly: &Assembly, need: &Need, gate: &Gate, to: &Path) ->
     let missing = |what: String| VolumeError::NotHere { what, set: plan.short(), path: to.to_owned() };
     // All of it is looked for before the first byte is written: half an answer would have to be asked for again.
     for (&index, runs) in &need.0 {
-        let stripes = runs.iter().flat_map(|run| run.start..run.start + run.count);
-        for stripe in stripes.filter(|&stripe| !assembly.has(index, stripe)) {
+        let mut stripes = runs.iter().flat_map(|run| run.start..run.start + run.count);
+        if let Some(stripe) = stripes.find(|&stripe| !assembly.has(index, stripe)) {
             return Err(missing(format!("block {} of volume {}", stripe + 1, index + 1)));
         }
     }

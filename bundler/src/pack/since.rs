@@ -29,8 +29,7 @@ pub struct Since {
 pub type Replaced = BTreeMap<Digest, Vec<Extent>>;
 
 /// Blobs that all of `bases` have, by digest.
-#[must_use]
-pub fn there(bases: &[Since]) -> BTreeMap<Digest, u64> {
+fn there(bases: &[Since]) -> BTreeMap<Digest, u64> {
     let Some((first, rest)) = bases.split_first() else { return BTreeMap::new() };
     let in_all = |digest: &Digest, size: u64| {
         rest.iter().all(|base| base.contents.blobs.get(digest).is_some_and(|blob| blob.size == size))

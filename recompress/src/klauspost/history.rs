@@ -181,6 +181,7 @@ pub(crate) fn resume(written: usize, next: usize) -> usize {
 
 /// A hash of the low five bytes.
 #[inline]
+#[expect(clippy::cast_possible_truncation, reason = "a table has 2^17 places at most")]
 pub(crate) fn hash_of_five(word: u64, bits: u32) -> usize {
     ((word << 24).wrapping_mul(889_523_592_379) >> (64 - bits)) as usize
 }
@@ -193,6 +194,7 @@ pub(crate) fn hash_of_four(word: u64, bits: u32) -> usize {
 
 /// A hash of the low seven bytes.
 #[inline]
+#[expect(clippy::cast_possible_truncation, reason = "a table has 2^17 places at most")]
 pub(crate) fn hash_of_seven(word: u64, bits: u32) -> usize {
     ((word << 8).wrapping_mul(58_295_818_150_454_627) >> (64 - bits)) as usize
 }

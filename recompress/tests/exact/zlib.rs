@@ -25,8 +25,8 @@ fn more_inputs() -> Vec<(String, Vec<u8>)> {
         inputs.push((format!("repeats at {distance}"), far_repeats(200_000, distance, 3)));
     }
     // Literals only, so that blocks end by their tokens: 16383 (zlib) and 32767 (gzip), and gzip's looks.
-    for size in [4095, 4096, 4097, 16_382, 16_383, 16_384, 32_766, 32_767, 32_768] {
-        let mut numbers = Numbers(size as u64);
+    for size in [4095_u64, 4096, 4097, 16_382, 16_383, 16_384, 32_766, 32_767, 32_768] {
+        let mut numbers = Numbers(size);
         let bytes = (0..size).map(|_| b"abcdefghijklmnop"[numbers.below(16)]).collect();
         inputs.push((format!("nibbles {size}"), bytes));
     }

@@ -153,8 +153,7 @@ pub(super) const NETWORK_MODULES: Check = Check {
             (NetworkKind::Calico, Encapsulation::Ipip) => modules(on, &["ipip", "ip_set", "xt_set"]),
             (NetworkKind::Calico, Encapsulation::Bgp | Encapsulation::HostGw) => modules(on, &["ip_set", "xt_set"]),
             (NetworkKind::Flannel, Encapsulation::Vxlan) => modules(on, &["vxlan", "bridge"]),
-            (NetworkKind::Flannel, _) => modules(on, &["bridge", "veth"]),
-            (NetworkKind::HostRoutes, _) => modules(on, &["bridge", "veth"]),
+            (NetworkKind::Flannel | NetworkKind::HostRoutes, _) => modules(on, &["bridge", "veth"]),
         }
     }),
 };
