@@ -308,7 +308,7 @@ fn hurt(bytes: &[u8], dice: &mut Dice) -> Vec<u8> {
     let mut bytes = bytes.to_vec();
     match dice.below(6) {
         0 => bytes.truncate(bytes.len() - 1 - dice.below(bytes.len() / 2)),
-        1 => drop(bytes.drain(..1 + dice.below(300))),
+        1 => drop(bytes.drain(..=dice.below(300))),
         2 => {
             let at = dice.below(bytes.len() - 40);
             bytes[at..at + 40].fill(0);

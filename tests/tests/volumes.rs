@@ -175,7 +175,9 @@ fn a_person_splits_loses_asks_and_receives() {
         ("transfer-list.zh.csv", ["\u{feff}类别,序号", "数据卷,1,"]),
     ] {
         let text = String::from_utf8(ferry.read(&format!("volumes/{name}"))).expect("text");
-        words.iter().for_each(|word| assert!(text.contains(word), "{name} lacks {word}:\n{text}"));
+        for word in words {
+            assert!(text.contains(word), "{name} lacks {word}:\n{text}");
+        }
     }
     // Again: it is there. Into a folder with something else: refused.
     let again = ferry.run(&["split", "cargo.bin", "--gate", "gate.yaml", "--data", "20", "-o", "volumes"]);
