@@ -120,7 +120,11 @@ impl Fake {
         let layers: Vec<_> = [(1, 0, 6), (2, version, 6), (3, version, 1), (1000 + version, 0, 6)]
             .into_iter()
             .map(|(seed, version, level)| {
-                let plain = plain_layer(seed, version, layer + usize::from(seed == 2) * 517 * version as usize);
+                let plain = plain_layer(
+                    seed,
+                    version,
+                    layer + usize::from(seed == 2) * 517 * usize::try_from(version).unwrap_or(0),
+                );
                 fake.blob(mt::OCI_LAYER_GZIP, gzip_as_go(&plain, level))
             })
             .collect();

@@ -92,8 +92,10 @@ impl Cache {
             name = format!("{name}-{}", older.blob.digest.hex());
         }
         let (verdict, frames) = (self.folder.join(format!("{name}.json")), self.folder.join(format!("{name}.zst")));
-        if let Some(known) = read(&verdict, &frames, blob) {
-            return Ok(known.map(|made| Kept { made, path: frames }));
+        match read(&verdict, &frames, blob) {
+            Known::Packed(made) => return Ok(Some(Kept { made: *made, path: frames })),
+            Known::AsItIs => return Ok(None),
+            Known::Nothing => {}
         }
         let partial = self.folder.join(format!("partial-{}", self.writers.fetch_add(1, Ordering::Relaxed)));
         let open = OpenOptions::new().create(true).truncate(true).read(true).write(true).open(&partial);
@@ -114,17 +116,31 @@ impl Cache {
     }
 }
 
-/// What an earlier run found; nothing if anything about it is not as it was left.
-fn read(verdict: &Path, frames: &Path, blob: Extent) -> Option<Option<Made>> {
-    let text = fs::read_to_string(verdict).ok()?;
-    let (sum, json) = text.strip_suffix('\n')?.split_once('\n')?;
-    if Digest::of(json.as_bytes()).hex() != sum {
-        return None;
+/// What an earlier run found.
+enum Known {
+    /// Nothing, or something about it is not as it was left.
+    Nothing,
+    /// The blob stays as it is.
+    AsItIs,
+    /// It is packed.
+    Packed(Box<Made>),
+}
+
+fn read(verdict: &Path, frames: &Path, blob: Extent) -> Known {
+    let text = fs::read_to_string(verdict).unwrap_or_default();
+    let lines = text.strip_suffix('\n').and_then(|text| text.split_once('\n'));
+    let Some((_, json)) = lines.filter(|(sum, json)| Digest::of(json.as_bytes()).hex() == *sum) else {
+        return Known::Nothing;
+    };
+    match serde_json::from_str(json) {
+        Ok(Verdict { stored: Some(stored), how: Some(how) }) => {
+            let there = fs::metadata(frames).is_ok_and(|metadata| metadata.len() == stored.size);
+            let fits = there && how.blob == blob && how.check(stored.size).is_ok();
+            if fits { Known::Packed(Box::new(Made { stored, how })) } else { Known::Nothing }
+        }
+        Ok(_) => Known::AsItIs,
+        Err(_) => Known::Nothing,
     }
-    let verdict: Verdict = serde_json::from_str(json).ok()?;
-    let (Some(stored), Some(how)) = (verdict.stored, verdict.how) else { return Some(None) };
-    let there = fs::metadata(frames).ok()?.len() == stored.size;
-    (there && how.blob == blob && how.check(stored.size).is_ok()).then_some(Some(Made { stored, how }))
 }
 
 impl Kept {

@@ -36,7 +36,7 @@ pub fn prose(seed: u64, version: u64, length: usize, every: u64) -> Vec<u8> {
         let pair = n * 2 % (choices.len() - 1);
         let choice = usize::from(choices[pair]) << 8 | usize::from(choices[pair + 1]);
         // Some words are much more frequent than others.
-        let word = (choice * choice >> 20) % WORDS;
+        let word = ((choice * choice) >> 20) % WORDS;
         let word = &letters[word * 9..][..3 + word % 6];
         text.extend(word.iter().map(|letter| b'a' + letter % 26));
         text.push(b' ');

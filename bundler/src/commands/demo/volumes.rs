@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use ferry_bundle_format::documents::human_size;
 
-use crate::cli::{Context, TrustArgs};
+use crate::cli::{BaseArgs, Context, TrustArgs};
 use crate::commands::split::GateArgs;
 use crate::commands::{receive, split, verify};
 use crate::event::Event;
@@ -57,7 +57,8 @@ pub(super) fn run(folder: &Path, bundle: &Path, trust: &TrustArgs, context: &Con
     };
     receive::run(&receiving, context)?;
     typed(&format!("verify {} --trust {}/release.pub", output.display(), folder.display()));
-    verify::run(&verify::Args { bundle: output.clone(), trust: trust.clone(), jobs: None }, context)?;
+    let base = BaseArgs::default();
+    verify::run(&verify::Args { bundle: output.clone(), base, trust: trust.clone(), jobs: None }, context)?;
 
     let size = |path: &Path| std::fs::metadata(path).map(|it| it.len()).map_err(failure::io("measure", path));
     let (went_in, came_out, arrived) = (size(bundle)?, size(&output)?, sizes(&volumes)?);
