@@ -92,8 +92,10 @@ impl Cache {
             name = format!("{name}-{}", older.blob.digest.hex());
         }
         let (verdict, frames) = (self.folder.join(format!("{name}.json")), self.folder.join(format!("{name}.zst")));
-        if let Ok(known) = read(&verdict, &frames, blob) {
-            return Ok(known.map(|made| Kept { made, path: frames }));
+        match read(&verdict, &frames, blob) {
+            Known::Packed(made) => return Ok(Some(Kept { made: *made, path: frames })),
+            Known::AsItIs => return Ok(None),
+            Known::Nothing => {}
         }
         let partial = self.folder.join(format!("partial-{}", self.writers.fetch_add(1, Ordering::Relaxed)));
         let open = OpenOptions::new().create(true).truncate(true).read(true).write(true).open(&partial);
@@ -114,26 +116,31 @@ impl Cache {
     }
 }
 
-/// What an earlier run found: that the blob is best kept as it is, or how it is made. An error if anything about it is not as
-/// it was left.
-fn read(verdict: &Path, frames: &Path, blob: Extent) -> Result<Option<Made>, Altered> {
-    let (verdict, there) = found(verdict, frames).ok_or(Altered)?;
-    let (Some(stored), Some(how)) = (verdict.stored, verdict.how) else { return Ok(None) };
-    let well = there == Some(stored.size) && how.blob == blob && how.check(stored.size).is_ok();
-    if well { Ok(Some(Made { stored, how })) } else { Err(Altered) }
+/// What an earlier run found.
+enum Known {
+    /// Nothing, or something about it is not as it was left.
+    Nothing,
+    /// The blob stays as it is.
+    AsItIs,
+    /// It is packed.
+    Packed(Box<Made>),
 }
 
-/// Something is not as an earlier run left it.
-struct Altered;
-
-/// What stands in a verdict, and how many bytes of frames lie beside it.
-fn found(verdict: &Path, frames: &Path) -> Option<(Verdict, Option<u64>)> {
-    let text = fs::read_to_string(verdict).ok()?;
-    let (sum, json) = text.strip_suffix('\n')?.split_once('\n')?;
-    if Digest::of(json.as_bytes()).hex() != sum {
-        return None;
+fn read(verdict: &Path, frames: &Path, blob: Extent) -> Known {
+    let text = fs::read_to_string(verdict).unwrap_or_default();
+    let lines = text.strip_suffix('\n').and_then(|text| text.split_once('\n'));
+    let Some((_, json)) = lines.filter(|(sum, json)| Digest::of(json.as_bytes()).hex() == *sum) else {
+        return Known::Nothing;
+    };
+    match serde_json::from_str(json) {
+        Ok(Verdict { stored: Some(stored), how: Some(how) }) => {
+            let there = fs::metadata(frames).is_ok_and(|metadata| metadata.len() == stored.size);
+            let fits = there && how.blob == blob && how.check(stored.size).is_ok();
+            if fits { Known::Packed(Box::new(Made { stored, how })) } else { Known::Nothing }
+        }
+        Ok(_) => Known::AsItIs,
+        Err(_) => Known::Nothing,
     }
-    Some((serde_json::from_str(json).ok()?, fs::metadata(frames).ok().map(|there| there.len())))
 }
 
 impl Kept {

@@ -46,9 +46,8 @@ pub fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let keys = args.signing.open()?;
     let full = seal(UnsignedBundle::of(&lock)?, &keys, context);
     let store = args.store.open()?;
-    let _held;
+    let _held = args.storage.is_packed().then(|| store.lock()).transpose()?;
     let (bundle, stock) = if args.storage.is_packed() {
-        _held = store.lock()?;
         let against = args.storage.against(&lock, &store, context)?;
         packed(&lock, &full, &keys, &store, &against, context)?
     } else {

@@ -99,7 +99,7 @@ impl StorageArgs {
             let text = format!("{wanting} older layers are not at hand; what would lean on them is carried in full");
             context.reporter.event(&Event::Note { text });
         }
-        Ok(Against { verbatim, ..pack::against(&replaced, &bases, store)? })
+        Ok(Against { verbatim, ..pack::against(&replaced, &bases, store) })
     }
 }
 

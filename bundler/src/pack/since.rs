@@ -122,7 +122,8 @@ fn source(extent: &Extent, bases: &[Since], store: &Store) -> Option<Older> {
 
 /// Everything a package against `bases` needs to know. Older blobs that can't be had, or are damaged where they are kept, are
 /// not leaned on.
-pub fn against(replaced: &Replaced, bases: &[Since], store: &Store) -> Result<Against, PackError> {
+#[must_use]
+pub fn against(replaced: &Replaced, bases: &[Since], store: &Store) -> Against {
     let serials: BTreeSet<u64> = bases.iter().map(|base| base.lock.serial).collect();
     let mut checked: BTreeMap<Digest, Option<Older>> = BTreeMap::new();
     let mut older: BTreeMap<Digest, Vec<Older>> = BTreeMap::new();
@@ -135,7 +136,7 @@ pub fn against(replaced: &Replaced, bases: &[Since], store: &Store) -> Result<Ag
             older.entry(*new).or_default().extend(known.clone());
         }
     }
-    Ok(Against { there: there(bases), older, applies_to: serials.into_iter().collect(), verbatim: false })
+    Against { there: there(bases), older, applies_to: serials.into_iter().collect(), verbatim: false }
 }
 
 /// Whether a package of `lock` may be made against these: the same product and channel, and none newer.
