@@ -72,7 +72,7 @@ mod tests {
         let mut found = Vec::new();
         // Every seventh piece takes longer than what comes after it.
         let work = |number: u64| {
-            let busy = if number % 7 == 0 { 100_000 } else { 0 };
+            let busy = if number.is_multiple_of(7) { 100_000 } else { 0 };
             2 * number + (0..busy).map(|step| std::hint::black_box(step) / busy).sum::<u64>()
         };
         in_order(
