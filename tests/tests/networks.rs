@@ -197,16 +197,16 @@ fn calico_with_the_sites_own_settings() {
 #[test]
 fn what_the_bundle_lacks_for_calico_is_said() {
     let mut bench = Bench::carrying(&IMAGES[..1], &[("calico.yaml", MANIFEST)]);
-    let error = bench.try_plan(&text(""), |_| ()).err().expect("images are missing").to_string();
+    let error = bench.try_plan(&text(""), |_| ()).expect_err("images are missing").to_string();
     assert!(
         error.contains("quay.io/calico/node:v3.31.7") && error.contains("kube-controllers") && !error.contains("/cni:"),
         "{error}"
     );
     let mut bench = Bench::carrying(&IMAGES, &[]);
-    let error = bench.try_plan(&text(""), |_| ()).err().expect("no manifest").to_string();
+    let error = bench.try_plan(&text(""), |_| ()).expect_err("no manifest").to_string();
     assert!(error.contains("the bundle carries no calico.yaml"), "{error}");
     let mut bench = Bench::carrying(&IMAGES, &[("calico.yaml", "kind: Namespace\n")]);
-    let error = bench.try_plan(&text(""), |_| ()).err().expect("another file").to_string();
+    let error = bench.try_plan(&text(""), |_| ()).expect_err("another file").to_string();
     assert!(error.contains("no DaemonSet calico-node"), "{error}");
 }
 
@@ -221,6 +221,7 @@ fn kubectl() -> Option<PathBuf> {
     built.or_else(on_path)
 }
 
+#[expect(clippy::print_stderr, reason = "a test that can't run says so")]
 #[test]
 fn kubectl_lays_the_settings_over_the_manifest() {
     let Some(kubectl) = kubectl() else {
@@ -279,7 +280,7 @@ fn flannel_has_the_nodes_shares_and_a_bridge_of_its_mtu() {
         assert!(file(&plan, "worker1", "/usr/local/lib/ferry/pod-routes").is_none());
     }
     let refused = site::read(Path::new("s.yaml"), &text("network: {kind: flannel, encapsulation: ipip}"));
-    assert!(refused.err().expect("refused").to_string().contains("vxlan or host-gw"));
+    assert!(refused.expect_err("refused").to_string().contains("vxlan or host-gw"));
 }
 
 #[test]

@@ -66,7 +66,7 @@ fn part(of: u64, whole: u64) -> String {
 
 fn run() -> Result<(), Failure> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    if arguments.is_empty() || arguments.len() % 2 != 0 {
+    if arguments.is_empty() || !arguments.len().is_multiple_of(2) {
         return Err("size OLD.tar NEW.tar [OLD.tar NEW.tar …]".into());
     }
     let level = 6;
