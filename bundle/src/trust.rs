@@ -190,7 +190,7 @@ impl TrustPolicy {
                 let (product, channel) = (name.to_string(), channel.to_string());
                 return Err(TrustError::Rollback { product, channel, serial, seen: seen.serial });
             }
-            if serial - seen.serial > MAX_SERIAL_JUMP {
+            if serial.saturating_sub(seen.serial) > MAX_SERIAL_JUMP {
                 return Err(TrustError::FastForward { product: name.to_string(), serial, seen: seen.serial });
             }
         }
