@@ -9,7 +9,7 @@ use ferry_bundle_format::Digest;
 use ferry_bundle_format::fake::Fake;
 use ferry_bundle_format::sign::secret::generate_identity;
 use ferry_bundle_format::store::Store;
-use ferry_bundler::distribution::{BlobReader as _, Content as _};
+use ferry_bundler::distribution::Content as _;
 use ferry_bundler::origin::{MemoryRegistry, Origin, OriginConfig};
 use rustix::process::{Pid, Signal, kill_process};
 use tests::ferry::{Ended, Ferry};
