@@ -185,7 +185,7 @@ fn every_bit_of_a_bundle_is_missed_located_and_repaired() {
     let head = tables.whole_head(0).encode().len();
     let (stripe_bytes, block) = ((data * block) as usize, block as usize);
     let mut out = vec![0; stripe_bytes];
-    let mut flips = 0;
+    let (mut flips, mut repairs) = (0, 0);
     for (volume, carrier) in carriers.iter().enumerate().take(data as usize) {
         for stripe in 0..tables.plan.set.stripes() {
             // What fills the last stripe up is no part of the bundle, and is checked like all else.
@@ -197,15 +197,20 @@ fn every_bit_of_a_bundle_is_missed_located_and_repaired() {
                 assert_eq!(holder.holding.index as usize, volume);
                 let found: Vec<u32> = holder.holding.bad().collect();
                 assert_eq!(found, [stripe], "volume {volume}, bit {bit}");
-                // The joiner believed the block good: it finds out as it reads.
-                joiner.stripe(stripe, &mut out).expect("it can be repaired");
-                assert!(out.starts_with(expected), "volume {volume}, stripe {stripe}, bit {bit}");
                 flips += 1;
+                // Repair puts a whole block in another's place, whichever of its bits is wrong: every 61st bit, so that each
+                // place in a byte has its turn, in every block.
+                if bit % 61 == 0 {
+                    // The joiner believed the block good: it finds out as it reads.
+                    joiner.stripe(stripe, &mut out).expect("it can be repaired");
+                    assert!(out.starts_with(expected), "volume {volume}, stripe {stripe}, bit {bit}");
+                    repairs += 1;
+                }
             }
         }
         carrier.flip(usize::MAX);
     }
-    assert!(flips >= 524_288 && joiner.repaired == flips, "{flips} bits, {} repaired", joiner.repaired);
+    assert!(flips >= 524_288 && repairs * 61 >= flips && joiner.repaired == repairs, "{flips} bits, {repairs} repaired");
 }
 
 /// A volume of which one bit at a time is read wrong.
