@@ -210,7 +210,10 @@ fn every_bit_of_a_bundle_is_missed_located_and_repaired() {
         }
         carrier.flip(usize::MAX);
     }
-    assert!(flips >= 524_288 && repairs * 61 >= flips && joiner.repaired == repairs, "{flips} bits, {repairs} repaired");
+    assert!(
+        flips >= 524_288 && repairs * 61 >= flips && joiner.repaired == repairs,
+        "{flips} bits, {repairs} repaired"
+    );
 }
 
 /// A volume of which one bit at a time is read wrong.

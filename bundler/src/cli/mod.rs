@@ -17,7 +17,7 @@ use crate::ui::{self, Display};
 
 pub use base::BaseArgs;
 pub use network::NetworkArgs;
-pub use signing::SigningArgs;
+pub use signing::{KeyArgs, SigningArgs};
 pub(crate) use signing::{resign, seal};
 pub use trust::TrustArgs;
 

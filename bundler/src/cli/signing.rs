@@ -11,12 +11,12 @@ use super::Context;
 use crate::event::Event;
 use crate::failure::{self, ExitCode, Failure};
 
-/// Who signs.
+/// The keys of those who sign.
 #[derive(Debug, Clone, Default, clap::Args)]
 #[command(next_help_heading = "Signing")]
-pub struct SigningArgs {
+pub struct KeyArgs {
     /// Sign with this key. Repeatable: each key signs.
-    #[arg(long = "sign", value_name = "FILE.key")]
+    #[arg(id = "sign", long = "sign", value_name = "FILE.key")]
     pub keys: Vec<PathBuf>,
     /// Open the keys with this age identity file.
     #[arg(long, value_name = "FILE", env = "FERRY_AGE_IDENTITY")]
@@ -24,6 +24,15 @@ pub struct SigningArgs {
     /// Read the passphrase from this file. Without it: FERRY_KEY_PASSPHRASE, or asked for.
     #[arg(long, value_name = "FILE")]
     pub passphrase_file: Option<PathBuf>,
+}
+
+/// Who signs a bundle, or that nobody does.
+#[derive(Debug, Clone, Default, clap::Args)]
+#[command(next_help_heading = "Signing")]
+pub struct SigningArgs {
+    /// With which keys.
+    #[command(flatten)]
+    pub with: KeyArgs,
     /// Make a bundle that nobody signed. It is refused wherever it goes, unless the same is said there.
     #[arg(long)]
     pub insecure_unsigned: bool,
@@ -32,14 +41,21 @@ pub struct SigningArgs {
 impl SigningArgs {
     /// Opens the keys, before any long work: a wrong passphrase should not be noticed after an hour.
     pub fn open(&self) -> Result<Vec<SecretKey>, Failure> {
-        if self.keys.is_empty() && !self.insecure_unsigned {
+        if self.with.keys.is_empty() && !self.insecure_unsigned {
             return Err(Failure::new(ExitCode::Usage, "nobody signs the bundle")
                 .hint("make a key with `ferry-bundle keygen release` and pass --sign release.key")
                 .hint("--insecure-unsigned makes a bundle that everybody refuses by default"));
         }
-        if !self.keys.is_empty() && self.insecure_unsigned {
+        if !self.with.keys.is_empty() && self.insecure_unsigned {
             return Err(Failure::new(ExitCode::Usage, "--sign and --insecure-unsigned contradict each other"));
         }
+        self.with.open()
+    }
+}
+
+impl KeyArgs {
+    /// Opens them, in the order in which they were given.
+    pub fn open(&self) -> Result<Vec<SecretKey>, Failure> {
         self.keys.iter().map(|path| self.open_one(path)).collect()
     }
 

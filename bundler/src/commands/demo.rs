@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::{keygen, make, push, show, verify};
-use crate::cli::{BaseArgs, Context, NetworkArgs, SigningArgs, TrustArgs};
+use crate::cli::{BaseArgs, Context, KeyArgs, NetworkArgs, SigningArgs, TrustArgs};
 use crate::event::{Event, Silent};
 use crate::failure::{self, ExitCode, Failure};
 use crate::origin::{ChartSpec, FileStore, GeneratedBlob, ImageSpec, MemoryRegistry, Origin, OriginConfig, Quirk};
@@ -72,8 +72,11 @@ pub async fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         store: None,
         storage: super::storage::StorageArgs::default(),
         signing: SigningArgs {
-            keys: vec![folder.join("release.key")],
-            age_identity: Some(identity_file),
+            with: KeyArgs {
+                keys: vec![folder.join("release.key")],
+                age_identity: Some(identity_file),
+                ..KeyArgs::default()
+            },
             ..SigningArgs::default()
         },
         network: network.clone(),

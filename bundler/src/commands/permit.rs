@@ -7,7 +7,7 @@ use ferry_bundle_format::receipt::Permit;
 use ferry_bundle_format::sign::statement::sign;
 use ferry_bundle_format::store::write_atomically;
 
-use crate::cli::{Context, SigningArgs};
+use crate::cli::{Context, KeyArgs};
 use crate::event::Event;
 use crate::failure::{self, ExitCode, Failure};
 
@@ -32,7 +32,7 @@ pub struct Args {
     pub output: PathBuf,
     /// Who signs.
     #[command(flatten)]
-    pub signing: SigningArgs,
+    pub signing: KeyArgs,
 }
 
 /// Writes the permit.

@@ -7,7 +7,7 @@ use ferry_bundle_format::receipt::Receipt;
 use ferry_bundle_format::sign::statement::sign;
 use ferry_bundle_format::store::write_atomically;
 
-use crate::cli::{BaseArgs, Context, SigningArgs, TrustArgs, processors};
+use crate::cli::{BaseArgs, Context, KeyArgs, TrustArgs, processors};
 use crate::event::{Event, StepsTo};
 use crate::failure::{self, ExitCode, Failure};
 
@@ -33,7 +33,7 @@ pub struct Args {
     pub trust: TrustArgs,
     /// The site's key.
     #[command(flatten)]
-    pub signing: SigningArgs,
+    pub signing: KeyArgs,
 }
 
 /// Verifies every byte, then writes the receipt.
@@ -41,7 +41,8 @@ pub fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let site = Name::parse(&args.site).map_err(|error| Failure::of(ExitCode::Usage, &error))?;
     let keys = args.signing.open()?;
     if keys.is_empty() || args.trust.insecure_unsigned {
-        return Err(Failure::new(ExitCode::Usage, "a receipt is signed, and for a bundle that is trusted"));
+        return Err(Failure::new(ExitCode::Usage, "a receipt is signed, and for a bundle that is trusted")
+            .hint("pass --sign with the site's own key"));
     }
     let bundle = args.base.attach(args.trust.open(&args.bundle, context)?, &args.trust)?;
     bundle.check_bases()?;

@@ -18,7 +18,7 @@ use super::forge::Forge;
 fn valid() -> &'static [u8] {
     static VALID: OnceLock<Vec<u8>> = OnceLock::new();
     VALID.get_or_init(|| {
-        let fake = Fake::release(7, 60_000);
+        let fake = Fake::release(7, 300_000);
         let (mut packs, mut stored) = (BTreeMap::new(), BTreeMap::new());
         for (digest, blob) in &fake.blobs {
             let [from, to] = [0, 1].map(|_| tempfile::tempfile().expect("a file"));
