@@ -96,7 +96,10 @@ async fn slow_is_slow_and_still_right() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn dropping_the_origin_cuts_what_is_under_way() {
     let slow = Fault::new("/blobs/", Action::Trickle { bytes_per_second: 1 });
-    let (origin, path) = with_faults(vec![slow]).await;
+    // Below the range that the kernel gives ports from: no other test takes it once this origin has gone.
+    let port = (20_000..30_000).find(|port| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok()).unwrap();
+    let origin = Origin::start(OriginConfig { port, faults: vec![slow], ..OriginConfig::default() }).await.unwrap();
+    let path = format!("/v2/app/blobs/{}", origin.registry().put_blob("app", content()));
     let at = origin.address();
     let client = std::thread::spawn(move || get(at, &path));
     while origin.requests().first().is_none_or(|seen| seen.sent == 0) {
