@@ -49,7 +49,9 @@ pub(super) const RULES: &[Rule] = rules! {
     "file /var/lib/cni/networks" Unseen, "leases of pod addresses";
     "file /var/lib/cni/results" Unseen, "pods by their sandboxes";
     "file /var/lib/etcd/member" Unseen, "the database: objects are a part of their own";
+    "file /etc/etcd/initial.env" Through("cut -d= -f1"), "how the member began, as the first or as one more: etcd reads it while it has no data, and never again";
     "file /var/backups/ferry/etcd/*" Unseen, "snapshots by their times";
+    "file /var/lib/ferry-volumes" Out, "made on the node that a first volume comes to; what is in it is looked at";
     "file /var/lib/ferry-registry/docker/registry/v2/repositories/*/_uploads/*" Unseen, "halves of uploads that were cut off: the registry purges them after a week";
     "file /var/lib/systemd/timers" Unseen, "when timers were last due";
     "file /root/.kube/cache" Unseen, "of everybody who has called kubectl";
