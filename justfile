@@ -4,6 +4,7 @@
 vm scenario='install-ha' *words='--hosts 3':
     cargo run --release --locked -p vm-tests -- run {{scenario}} {{words}} --out target/vm/{{scenario}}
 
+# The scenarios, a line each.
 scenarios:
     cargo run --release --locked -p vm-tests -- run --list
 

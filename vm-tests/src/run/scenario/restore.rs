@@ -95,7 +95,7 @@ pub(super) fn run(bench: &Bench) -> Result<(), Error> {
     bench.check("the restore ends with 0", code == 0, format!("exit code {code}"));
 
     let objects = must(&format!(
-        "{KUBECTL} -n before get configmaps -o name | grep -c /c; {KUBECTL} -n before get configmap c37 -o jsonpath={{.data.n}}; echo; {KUBECTL} get namespace after -o name 2>&1 | grep -c NotFound; true"
+        "{KUBECTL} -n before get configmaps -o name | grep -c /c; {KUBECTL} -n before get configmap c37 -o jsonpath={{.data.n}} 2>&1; echo; {KUBECTL} get namespace after -o name 2>&1 | grep -c NotFound; true"
     ))?;
     bench.check("the objects of before are there, those of after are not", objects.trim() == "50\n37\n1", objects);
     let members = must(&format!(
