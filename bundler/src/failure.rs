@@ -169,6 +169,9 @@ impl From<ExpandError> for Failure {
             ExpandError::Head(_) => {
                 Self::of(ExitCode::Refused, &error).hint("carry the file again, or ask for a full bundle")
             }
+            ExpandError::Room(_) => {
+                Self::of(ExitCode::Machine, &error).hint("make room, or write to another disk with -o")
+            }
             ExpandError::Write { .. } => Self::of(ExitCode::Machine, &error),
         }
     }
@@ -214,7 +217,9 @@ impl From<VolumeError> for Failure {
             VolumeError::Split { source: SplitError::Set(_) | SplitError::Code(_), .. } | VolumeError::Join { .. } => {
                 ExitCode::Bug
             }
-            VolumeError::Io { .. } | VolumeError::Busy { .. } | VolumeError::Split { .. } => ExitCode::Machine,
+            VolumeError::Io { .. } | VolumeError::Busy { .. } | VolumeError::Room(_) | VolumeError::Split { .. } => {
+                ExitCode::Machine
+            }
             VolumeError::Nothing { .. } => ExitCode::Incomplete,
             _ => ExitCode::Input,
         };

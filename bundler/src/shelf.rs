@@ -11,7 +11,7 @@ use std::io;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use ferry_bundle_format::compact::BlobCursor;
+use ferry_bundle_format::compact::{BlobCursor, Shared, Turns};
 use ferry_bundle_format::oci::{Descriptor, MAX_DOCUMENT, media_type};
 use ferry_bundle_format::open::{OpenError, TrustedBundle};
 use ferry_bundle_format::{Digest, Reference};
@@ -25,6 +25,8 @@ pub struct Shelf {
     repositories: BTreeMap<String, BTreeMap<String, Digest>>,
     /// Manifests and indexes, with their types.
     manifests: BTreeMap<Digest, String>,
+    /// How many blobs are made again at once, whoever asks.
+    turns: Arc<Turns>,
 }
 
 /// A repository name for an image: registry and path, `:` replaced.
@@ -68,15 +70,15 @@ impl Shelf {
         for chart in &lock.charts {
             manifests.insert(chart.manifest.digest, chart.manifest.media_type.clone());
         }
-        Ok(Self { bundle, repositories, manifests })
+        Ok(Self { bundle, repositories, manifests, turns: Arc::default() })
     }
 }
 
-struct InArchive(BlobCursor);
+struct InArchive(Shared);
 
 impl BlobReader for InArchive {
     fn size(&self) -> u64 {
-        self.0.blob().size()
+        self.0.size()
     }
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
         self.0.read_at(offset, buffer)
@@ -104,7 +106,7 @@ impl Content for Shelf {
             return Ok(None);
         }
         let blob = self.bundle.blob(digest).map_err(io::Error::other)?;
-        Ok(Some(Arc::new(InArchive(BlobCursor::new(blob)))))
+        Ok(Some(Arc::new(InArchive(Shared::new(BlobCursor::new(blob), self.turns.clone())))))
     }
 
     fn repositories(&self) -> Vec<String> {

@@ -32,7 +32,7 @@ fn a_package_is_made_against_what_a_site_acknowledged() {
     let ferry = two_releases();
     let site = ["--site", "plant-7", "--sign", "plant.key", "--age-identity", "identity.txt"];
     let receipt = ["receipt", "v1.ferry", "--trust", "release.pub", "-o", "plant.receipt"];
-    let _ = ferry.run(&[&receipt[..], &site].concat());
+    let code = ferry.run(&[&receipt[..], &site, &["--json"]].concat()).data()["code"].clone();
     let text = String::from_utf8(ferry.read("plant.receipt")).unwrap();
     assert!(text.len() < 2_000 && text.contains("\"site\":\"plant-7\"") && text.contains("\"serial\":1"), "{text}");
 
@@ -43,6 +43,12 @@ fn a_package_is_made_against_what_a_site_acknowledged() {
     let _ = make("plant.receipt", "by-receipt.ferry").expect_code(0, "against a receipt");
     let _ = make("v1.ferry", "by-bundle.ferry").expect_code(0, "against the bundle");
     assert!(ferry.read("by-receipt.ferry") == ferry.read("by-bundle.ferry"));
+    // The same, heard over a telephone; misheard, it is no file and no code.
+    let heard = code.as_str().expect("a code").to_lowercase().replace('-', " ");
+    let _ = make(&heard, "by-code.ferry").expect_code(0, "against a code");
+    assert!(ferry.read("by-code.ferry") == ferry.read("by-bundle.ferry"));
+    let wrong = format!("{}{}", if heard.starts_with('4') { '5' } else { '4' }, &heard[1..]);
+    assert!(make(&wrong, "x.ferry").code != 0 && !ferry.path("x.ferry").exists());
 
     ferry.write("bent.receipt", text.replace("\"serial\":1", "\"serial\":3"));
     assert!(make("bent.receipt", "x.ferry").expect_code(3, "bent").stderr.contains("is refused"));

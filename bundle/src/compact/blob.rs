@@ -128,6 +128,16 @@ impl BlobCursor {
         &self.blob
     }
 
+    /// Whether the blob is being made for it.
+    pub(super) fn is_running(&self) -> bool {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
+    /// Stops making the blob, unless somebody reads from it at this moment; whether nobody did.
+    pub(super) fn set_aside(&self) -> bool {
+        self.running.try_lock().map(|mut running| *running = None).is_ok()
+    }
+
     /// Reads at `offset`; 0 only at the end or into an empty buffer.
     pub fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
         if offset >= self.blob.size() || buffer.is_empty() {

@@ -18,6 +18,7 @@ mod plain;
 mod rebuild;
 mod rebuilt;
 mod sample;
+mod turns;
 
 pub use blob::{BlobCursor, StoredBlob};
 pub use cache::{Cache, CacheError, Kept};
@@ -26,3 +27,4 @@ pub use make::{Limits, Made, MakeError, Older, make};
 pub use rebuild::{RebuildError, Rebuilder};
 pub use rebuilt::{Leans, Rebuilt, Segment};
 pub use sample::{gzip_as_go, plain_layer, prose};
+pub use turns::{Shared, Turn, Turns};

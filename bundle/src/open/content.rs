@@ -6,16 +6,16 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use super::error::{Damage, DamageKind, OpenError};
 use super::{Observer, Step, TrustedBundle};
 use crate::archive::{BLOCK, Header, Member, Region, padding};
-use crate::compact::RebuildError;
+use crate::compact::{RebuildError, Turns};
 use crate::digest::{Hasher, READ_CHUNK};
-use crate::index::Entry;
+use crate::index::{Entry, blob_name};
 
 pub(super) fn check(bundle: &TrustedBundle, jobs: usize, observer: &dyn Observer) -> Result<(), OpenError> {
     let members: Vec<(&Member, &Entry)> = bundle.layout().members.iter().zip(&bundle.index().entries).collect();
     // The largest first, so that no thread is left with one when the others are done.
     let mut order: Vec<usize> = (0..members.len()).collect();
     order.sort_by_key(|&n| std::cmp::Reverse(members[n].1.size));
-    let next = AtomicUsize::new(0);
+    let (next, turns) = (AtomicUsize::new(0), Turns::default());
     let damages = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
         for _ in 0..jobs.clamp(1, 64).min(members.len().max(1)) {
@@ -24,7 +24,7 @@ pub(super) fn check(bundle: &TrustedBundle, jobs: usize, observer: &dyn Observer
                 while let Some(&n) = order.get(next.fetch_add(1, Ordering::Relaxed)) {
                     let (member, entry) = members[n];
                     let checked = check_member(bundle, member, entry, &mut buffer, observer)
-                        .and_then(|()| check_rebuilt(bundle, member, entry, observer));
+                        .and_then(|()| check_rebuilt(bundle, member, entry, observer, &turns));
                     if let Err(damage) = checked {
                         damages.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(damage);
                     }
@@ -34,6 +34,7 @@ pub(super) fn check(bundle: &TrustedBundle, jobs: usize, observer: &dyn Observer
     });
     let mut damages = damages.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
     damages.extend(check_end(bundle));
+    damages.extend(check_left_out(bundle, jobs, observer, &turns)?);
     damages.sort_by_key(|damage| damage.from);
     if !damages.is_empty() {
         return Err(OpenError::Damaged(damages));
@@ -51,6 +52,38 @@ pub(super) fn check(bundle: &TrustedBundle, jobs: usize, observer: &dyn Observer
     Ok(())
 }
 
+/// Every blob that the package leaves out and a base has, by reading it there.
+fn check_left_out(
+    bundle: &TrustedBundle,
+    jobs: usize,
+    observer: &dyn Observer,
+    turns: &Turns,
+) -> Result<Vec<Damage>, OpenError> {
+    let missing = bundle.missing()?;
+    let there: Vec<_> = bundle.index().requires.iter().filter(|extent| !missing.contains(extent)).collect();
+    let (next, damages) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+    std::thread::scope(|scope| {
+        for _ in 0..jobs.clamp(1, 64).min(there.len()) {
+            scope.spawn(|| {
+                while let Some(extent) = there.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let _turn = turns.take();
+                    if let Err(error) = bundle.check_blob(&extent.digest) {
+                        let damage = Damage {
+                            name: blob_name(&extent.digest),
+                            from: bundle.length(),
+                            to: bundle.length(),
+                            what: DamageKind::Base(chain(&error)),
+                        };
+                        damages.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(damage);
+                    }
+                    observer.read(extent.size);
+                }
+            });
+        }
+    });
+    Ok(damages.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner))
+}
+
 /// How many blobs are rebuilt, and how many can't be for want of a base.
 fn counts(bundle: &TrustedBundle) -> Result<(usize, usize), OpenError> {
     let missing = bundle.missing()?;
@@ -66,8 +99,10 @@ fn check_rebuilt(
     member: &Member,
     entry: &Entry,
     observer: &dyn Observer,
+    turns: &Turns,
 ) -> Result<(), Damage> {
     let Some(how) = entry.rebuilt() else { return Ok(()) };
+    let _turn = turns.take();
     let from = bundle.base() + member.header_at;
     let damage = |why: String| Damage {
         name: entry.name.clone(),

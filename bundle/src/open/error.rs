@@ -129,6 +129,9 @@ pub enum OpenError {
         /// Those that are nowhere.
         missing: Vec<Extent>,
     },
+    /// A base that the package was not made for.
+    #[error("{0}")]
+    Unfit(String),
     /// Content that changed after the bundle was opened, or was never what the index says.
     #[error("{name} (bytes {from} to {to} of the file) is not what the index says")]
     Content {
@@ -202,10 +205,15 @@ pub enum DamageKind {
     Unreadable(String),
     /// Its bytes are right, but the blob that the index says does not come out of them.
     Rebuild(String),
+    /// It is left out of the package, and the base's is damaged.
+    Base(String),
 }
 
 impl std::fmt::Display for Damage {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if let DamageKind::Base(why) = &self.what {
+            return write!(f, "{} in the base: {why}", self.name);
+        }
         write!(f, "{} (bytes {} to {}): ", self.name, self.from, self.to)?;
         match &self.what {
             DamageKind::Header(why) => write!(f, "{why}"),
@@ -213,7 +221,7 @@ impl std::fmt::Display for Damage {
             DamageKind::Unstable => write!(f, "read differently twice: the medium or the memory is failing"),
             DamageKind::Padding { at } => write!(f, "byte {at} should be zero"),
             DamageKind::Rebuild(why) => write!(f, "the blob can't be rebuilt from it: {why}"),
-            DamageKind::Unreadable(why) => write!(f, "can't be read: {why}"),
+            DamageKind::Base(why) | DamageKind::Unreadable(why) => write!(f, "can't be read: {why}"),
         }
     }
 }
@@ -249,6 +257,7 @@ impl OpenError {
             Self::Content { .. } => "content",
             Self::Rebuild { .. } => "rebuild",
             Self::Base { .. } => "base-missing",
+            Self::Unfit(_) => "base-unfit",
         }
     }
 
@@ -278,8 +287,10 @@ impl OpenError {
                     "is this a ferry bundle? if so, it was changed on the way: carry it again"
                 }
                 Self::Base { .. } => {
-                    "give what it needs with --base: the bundle of that serial, or a store that has it"
+                    "it is an upgrade package: give what it needs with --base (the bundle of that serial, or a store that has it), or make \
+                     the full bundle of both first: ferry-bundle apply PACKAGE --base BUNDLE -o FULL"
                 }
+                Self::Unfit(_) => "give the bundle of that serial, or a package made for this one",
                 Self::Index(IndexError::Newer(_)) => "use the ferry that made the bundle, or a newer one",
                 _ => return None,
             }

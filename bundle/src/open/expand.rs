@@ -14,6 +14,7 @@ use crate::archive::{BLOCK, Header, Layout};
 use crate::compact::decompress_small;
 use crate::digest::{Hasher, READ_CHUNK};
 use crate::index::{Entry, Index, MAX_INDEX, VERBATIM_HEAD};
+use crate::room::{self, NoRoom};
 use crate::trust::TrustPolicy;
 
 /// The largest envelope that is read, in bytes: index, checksums, and a little.
@@ -31,6 +32,9 @@ pub enum ExpandError {
     /// The envelope that it carries is not one of the same content.
     #[error("the verbatim envelope that the bundle carries is refused: {0}")]
     Head(String),
+    /// The disk has not enough room for the bundle.
+    #[error(transparent)]
+    Room(#[from] NoRoom),
     /// The file can't be written.
     #[error("can't write {}", path.display())]
     Write {
@@ -55,7 +59,9 @@ pub fn expand(
     let head = head(package)?;
     let fail = |source| ExpandError::Write { path: path.to_owned(), source };
     let length = whole_length(&head)?;
-    file.set_len(0).and_then(|()| file.set_len(length)).and_then(|()| file.write_all_at(&head, 0)).map_err(fail)?;
+    file.set_len(0).map_err(fail)?;
+    room::check(room::folder_of(path), length)?;
+    file.set_len(length).and_then(|()| file.write_all_at(&head, 0)).map_err(fail)?;
     let full = UnverifiedBundle::open(path)?.trust(policy, &Silent)?;
     let (of, wanted) = (package.index(), full.index());
     if (of.lock, &of.product, of.serial) != (wanted.lock, &wanted.product, wanted.serial) || wanted.format != 1 {

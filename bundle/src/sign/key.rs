@@ -127,6 +127,19 @@ impl SecretKey {
         Self(Zeroizing::new(seed))
     }
 
+    /// The secret itself as a line of text, for a vault: whoever holds it can sign.
+    #[must_use]
+    pub fn to_vault(&self) -> Zeroizing<String> {
+        Zeroizing::new(BASE64.encode(*self.0))
+    }
+
+    /// From the line that [`SecretKey::to_vault`] gave.
+    pub fn from_vault(text: &str) -> Result<Self, KeyError> {
+        let bytes = Zeroizing::new(BASE64.decode(text.trim()).map_err(|_| KeyError("the key is not base64"))?);
+        let seed = bytes.as_slice().try_into().map_err(|_| KeyError("the key is not 32 bytes"))?;
+        Ok(Self(Zeroizing::new(seed)))
+    }
+
     /// The public half.
     #[must_use]
     pub fn public(&self) -> PublicKey {
@@ -169,6 +182,13 @@ mod tests {
         let mut weak = [0; 32];
         weak[0] = 1;
         assert!(PublicKey::from_bytes(weak).is_err());
+    }
+
+    #[test]
+    fn a_secret_key_comes_back_out_of_a_vault() {
+        let key = SecretKey::from_seed([9; 32]);
+        assert_eq!(SecretKey::from_vault(&key.to_vault()).unwrap().public(), key.public());
+        assert!(SecretKey::from_vault("AAAA").is_err() && SecretKey::from_vault("?").is_err());
     }
 
     #[test]

@@ -5,8 +5,7 @@
 //! entry: varint (volumes skipped << 1 | 1), varint (further whole volumes in a row)
 //!        varint (volumes skipped << 1 | 0), varint (runs - 1), then for each: varint stripes skipped, varint count - 1
 //! ```
-//! Small letters, spaces and dashes make no difference, nor O for 0 and I or L for 1. CRC-32 finds every single wrong or
-//! swapped neighbouring pair of characters, and misses one in four thousand million of any other mistakes.
+//! How it is spelled, and what of it may be misheard: `spelling`.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -15,10 +14,9 @@ use super::head::Run;
 use super::need::Need;
 use super::set::{MAX_STRIPES, MAX_VOLUMES, SetPlan};
 use crate::digest::Digest;
+use crate::spelling::{SpellingError, spell, unspell};
 
-const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
-/// The longest code that is read, in characters.
-pub const MAX_CODE: usize = 32 * 1024;
+pub use crate::spelling::MAX_CODE;
 /// Above this many bytes, neighbouring runs are joined: more is sent than is missing, and less is read aloud.
 const COMFORTABLE: usize = 40;
 
@@ -53,13 +51,6 @@ pub enum CodeError {
 fn set_bits(id: &Digest) -> u32 {
     let bytes = id.as_bytes();
     u32::from_be_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]) >> 4
-}
-
-/// CRC-32 as in IEEE 802.3, bit by bit: codes are short.
-fn crc32(bytes: &[u8]) -> u32 {
-    !bytes.iter().fold(u32::MAX, |crc, &byte| {
-        (0..8).fold(crc ^ u32::from(byte), |crc, _| (crc >> 1) ^ (0xedb8_8320 & (crc & 1).wrapping_neg()))
-    })
 }
 
 fn varint(bytes: &mut Vec<u8>, mut number: u32) {
@@ -132,28 +123,15 @@ pub fn encode(plan: &SetPlan, need: &Need) -> String {
     };
     let mut bytes = (1 << 28 | set_bits(&plan.id)).to_be_bytes().to_vec();
     bytes.extend(said);
-    let crc = crc32(&bytes);
-    bytes.extend(crc.to_be_bytes());
-    let mut text = String::new();
-    let count = (bytes.len() * 8).div_ceil(5);
-    for n in 0..count {
-        if n > 0 && n.is_multiple_of(4) {
-            text.push('-');
-        }
-        let bit = |at: usize| bytes.get(at / 8).is_some_and(|byte| byte & (0x80 >> (at % 8)) != 0);
-        let value = (n * 5..n * 5 + 5).fold(0, |value, at| value << 1 | usize::from(bit(at)));
-        text.push(ALPHABET[value].into());
-    }
-    text
+    spell(&bytes)
 }
 
 /// Reads a code. `stripes` of whole volumes are not in it: they are filled in by [`Resend::need_of`].
 pub fn decode(text: &str) -> Result<Resend, CodeError> {
-    let bytes = unspell(text)?;
-    let Some((said, crc)) = bytes.split_last_chunk::<4>() else { return Err(CodeError::Checksum) };
-    if crc32(said) != u32::from_be_bytes(*crc) {
-        return Err(CodeError::Checksum);
-    }
+    let said = unspell(text).map_err(|error| match error {
+        SpellingError::Character(c) => CodeError::Character(c),
+        SpellingError::Checksum => CodeError::Checksum,
+    })?;
     let Some((first, mut rest)) = said.split_first_chunk::<4>() else { return Err(CodeError::Checksum) };
     let first = u32::from_be_bytes(*first);
     if first >> 28 != 1 {
@@ -189,31 +167,6 @@ pub fn decode(text: &str) -> Result<Resend, CodeError> {
         return Err(CodeError::Content("nothing is missing"));
     }
     Ok(Resend { set: first & 0x0fff_ffff, need: Need(need), whole })
-}
-
-fn unspell(text: &str) -> Result<Vec<u8>, CodeError> {
-    let (mut bytes, mut bits, mut held, mut length) = (Vec::new(), 0u32, 0u32, 0);
-    for c in text.chars().filter(|c| !c.is_whitespace() && !matches!(c, '-' | '\u{2010}'..='\u{2015}')) {
-        let upper = match c.to_ascii_uppercase() {
-            'O' => '0',
-            'I' | 'L' => '1',
-            other => other,
-        };
-        let value = ALPHABET.iter().position(|&known| char::from(known) == upper).ok_or(CodeError::Character(c))?;
-        held = held << 5 | u32::try_from(value).expect("below 32");
-        bits += 5;
-        if bits >= 8 {
-            bits -= 8;
-            bytes.push((held >> bits).to_le_bytes()[0]);
-            held &= (1 << bits) - 1;
-        }
-        length += 1;
-        if length > MAX_CODE {
-            return Err(CodeError::Checksum);
-        }
-    }
-    // What fills the last character is zero, and less than a character.
-    if held != 0 || bits >= 5 { Err(CodeError::Checksum) } else { Ok(bytes) }
 }
 
 fn take(rest: &mut &[u8]) -> Result<u32, CodeError> {

@@ -7,6 +7,7 @@ use super::code::CodeError;
 use super::join::JoinError;
 use super::set::SetError;
 use super::split::SplitError;
+use crate::room::NoRoom;
 use crate::yaml::Problems;
 
 /// Why work with volumes fails.
@@ -34,6 +35,9 @@ pub enum VolumeError {
         /// The output.
         path: PathBuf,
     },
+    /// The disk has not enough room.
+    #[error(transparent)]
+    Room(#[from] NoRoom),
     /// Nothing to carry, or a name that no gate lets pass.
     #[error("{} can't be split: {why}", path.display())]
     Unfit {
@@ -158,6 +162,7 @@ impl VolumeError {
             }
             Self::Split { source: SplitError::Changed { .. }, .. } => "wait until nobody writes to it".to_owned(),
             Self::Custody { .. } => "keep it as evidence, and give another --log".to_owned(),
+            Self::Room(_) => "make room, or write to another disk; nothing has been written".to_owned(),
             Self::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
                 "make room and run the same command again: what is there is used".to_owned()
             }

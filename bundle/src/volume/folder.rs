@@ -20,6 +20,7 @@ use super::set::Set;
 use super::shape::length_of;
 use super::split::{Sink, Tables, split};
 use crate::digest::{Digest, digest_reader};
+use crate::room;
 use crate::store::{sync_folder_of, write_atomically};
 
 /// Says that a folder is not finished.
@@ -104,6 +105,13 @@ impl Folder {
         self.path.join(format!("{volume}.volume.partial"))
     }
 
+    /// That there is room for all volumes. What an ended run has left of them is written over.
+    fn check_room(&self, set: &Set) -> Result<(), VolumeError> {
+        let there = (0..set.volumes()).map(|volume| room::taken_by(&self.partial(volume))).sum();
+        let needed = length_of(set).saturating_mul(u64::from(set.volumes()));
+        Ok(room::check(&self.path, needed.saturating_sub(there))?)
+    }
+
     /// Splits `file` into the folder, and reads each volume back. `passed` hears how many bytes were read.
     pub fn split(
         &self,
@@ -112,6 +120,7 @@ impl Folder {
         gate: &Gate,
         passed: &dyn Fn(u64),
     ) -> Result<(Tables, Vec<Listed>), VolumeError> {
+        self.check_room(&set)?;
         let mut source = File::open(file).map_err(io("read", file))?;
         let head = head_length(set.to_bytes().len(), set.volumes(), set.stripes(), 1);
         let mut writer = Writer { folder: self, first: head, block: u64::from(set.block_size) };

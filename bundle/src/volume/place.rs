@@ -7,6 +7,7 @@
 //! FILE.receiving/lock       held by whoever receives
 //! ```
 
+use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
@@ -16,6 +17,7 @@ use super::gather::Assembly;
 use super::head::{Head, Run, head_length, neighbours_of, volume_length};
 use super::join::{JoinError, join};
 use crate::digest::digest_reader;
+use crate::room;
 use crate::store::sync_folder_of;
 
 /// A claim on a file that is to be received.
@@ -74,6 +76,9 @@ impl Place {
     /// Joins the file under its temporary name and publishes it. Returns how many blocks were repaired.
     pub fn join(&self, assembly: &Assembly, passed: &dyn Fn(u64)) -> Result<u64, VolumeError> {
         let partial = beside(&self.output, ".partial");
+        // What an earlier run has joined is written over.
+        let needed = assembly.plan.set.length.saturating_sub(room::taken_by(&partial));
+        room::check(room::folder_of(&self.output), needed)?;
         let mut open = OpenOptions::new();
         let file = open.create(true).truncate(false).read(true).write(true).mode(0o644).open(&partial);
         let file = file.map_err(io("open", &partial))?;
@@ -107,21 +112,15 @@ impl Place {
     /// Keeps every good block that is not kept yet, so that media can be taken out. Returns how many bytes were added.
     pub fn keep(&self, assembly: &Assembly) -> Result<u64, VolumeError> {
         let set = &assembly.plan.set;
+        let new = Self::unkept(assembly);
+        let needed = new.values().map(|stripes| stripes.len() as u64 * u64::from(set.block_size)).sum();
+        room::check(&self.kept, needed)?;
         let (mut added, mut block) = (0, vec![0; set.block()]);
-        for index in 0..set.volumes() {
+        for (index, stripes) in new {
             let path = self.kept.join(format!("volume-{}-{index:04}", assembly.plan.short()));
-            let is_kept = |stripe| {
-                let mut holders = assembly.holders[index as usize].iter();
-                holders.any(|holder| holder.carrier.is_kept() && holder.holding.has(stripe))
-            };
-            let new: Vec<u32> =
-                (0..set.stripes()).filter(|&stripe| assembly.has(index, stripe) && !is_kept(stripe)).collect();
-            if new.is_empty() {
-                continue;
-            }
             let file = Self::volume(&path, assembly, index)?;
             let first = head_length(assembly.plan.bytes.len(), set.volumes(), set.stripes(), 1);
-            for stripe in new {
+            for stripe in stripes {
                 if assembly.read(index, stripe, &mut block) {
                     let at = first + u64::from(stripe) * u64::from(set.block_size);
                     file.write_all_at(&block, at).map_err(io("write", &path))?;
@@ -132,6 +131,24 @@ impl Place {
         }
         sync_folder_of(&self.kept.join("lock")).map_err(io("sync", &self.kept))?;
         Ok(added)
+    }
+
+    /// The good blocks that are not kept yet, by volume.
+    fn unkept(assembly: &Assembly) -> BTreeMap<u32, Vec<u32>> {
+        let set = &assembly.plan.set;
+        let mut all = BTreeMap::new();
+        for index in 0..set.volumes() {
+            let is_kept = |stripe| {
+                let mut holders = assembly.holders[index as usize].iter();
+                holders.any(|holder| holder.carrier.is_kept() && holder.holding.has(stripe))
+            };
+            let new: Vec<u32> =
+                (0..set.stripes()).filter(|&stripe| assembly.has(index, stripe) && !is_kept(stripe)).collect();
+            if !new.is_empty() {
+                all.insert(index, new);
+            }
+        }
+        all
     }
 
     /// A volume's file with heads and no blocks, or as it is. Where a table is not known there is no head: the volume is

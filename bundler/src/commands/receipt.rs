@@ -50,8 +50,9 @@ pub fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let receipt = Receipt::of(site, verified.index(), verified.id());
     write_atomically(&args.output, &sign(&receipt, &keys)).map_err(failure::io("write", &args.output))?;
     args.trust.remember(&verified)?;
+    let code = receipt.code();
     let text = format!(
-        "{}: {} has {} {} serial {}, lock {}",
+        "{}: {} has {} {} serial {}, lock {}\ncode: {code}    (as short as it gets, for a telephone: make --since CODE)",
         args.output.display(),
         receipt.site,
         receipt.product.name,
@@ -59,6 +60,8 @@ pub fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         receipt.serial,
         receipt.lock
     );
-    context.reporter.event(&Event::Result { text, data: serde_json::json!({ "receipt": receipt }) });
+    context
+        .reporter
+        .event(&Event::Result { text, data: serde_json::json!({ "receipt": receipt, "code": code.to_string() }) });
     Ok(())
 }

@@ -9,7 +9,7 @@ use ferry_bundle_format::assemble::{SignedBundle, UnsignedBundle};
 use ferry_bundle_format::lock::Lock;
 use ferry_bundle_format::lock::contents::Contents;
 use ferry_bundle_format::open::{Silent, UnverifiedBundle};
-use ferry_bundle_format::receipt::Receipt;
+use ferry_bundle_format::receipt::{Receipt, ReceiptCode};
 use ferry_bundle_format::sign::SecretKey;
 use ferry_bundle_format::sign::statement::{self, StatementError};
 use ferry_bundle_format::store::Store;
@@ -30,9 +30,9 @@ pub struct StorageArgs {
     /// make and to bring in; their digests stay. Full bundles are verbatim and upgrade packages compact if nothing is said.
     #[arg(long, value_name = "HOW")]
     pub storage: Option<Storage>,
-    /// Make an upgrade package: leave out what this earlier lock or bundle, or the site that signed this receipt, has.
-    /// Repeatable; then it fits each of them.
-    #[arg(long, value_name = "LOCK|BUNDLE|RECEIPT")]
+    /// Make an upgrade package: leave out what this earlier lock or bundle, or the site that signed this receipt (or read its
+    /// code out), has. Repeatable; then it fits each of them.
+    #[arg(long, value_name = "LOCK|BUNDLE|RECEIPT|CODE")]
     pub since: Vec<PathBuf>,
     /// A full bundle in spite of --since: it needs nothing that was there before.
     #[arg(long)]
@@ -105,6 +105,10 @@ impl StorageArgs {
 
 /// Something earlier: a bundle or a lock.
 fn open(path: &Path) -> Result<Since, Failure> {
+    // Where there is no such file, it may be what was read over a telephone.
+    if !path.exists() {
+        return open_code(&path.to_string_lossy());
+    }
     let mut magic = [0; 10];
     let read_magic = std::fs::File::open(path).and_then(|mut file| file.read_exact(&mut magic));
     read_magic.map_err(failure::io("read", path))?;
@@ -122,6 +126,18 @@ fn open(path: &Path) -> Result<Since, Failure> {
     Ok(Since { contents: Contents::of(&lock)?, lock, bundle: Some(Arc::new(bundle)) })
 }
 
+/// What the short form of a receipt means: the lock or bundle in the folder that one works in.
+fn open_code(text: &str) -> Result<Since, Failure> {
+    let code = ReceiptCode::parse(text).map_err(|error| {
+        let failure = Failure::of(ExitCode::Input, &error);
+        failure.while_doing(format!("{text} is not there, and is no receipt's code"))
+    })?;
+    look(Path::new("."), |lock| code.means(&lock.digest(), lock.serial))?.ok_or_else(|| {
+        let text = format!("the code {text} means serial {}, whose lock is not in this folder", code.serial);
+        Failure::new(ExitCode::Input, text).hint("run the command where the lock or the bundle of that serial is")
+    })
+}
+
 /// What a receipt acknowledges: the lock or bundle of that digest, in the receipt's folder. Who signed it is not asked: a
 /// package against something else does not apply, and no more than that can happen.
 fn open_receipt(path: &Path) -> Result<Since, Failure> {
@@ -131,19 +147,25 @@ fn open_receipt(path: &Path) -> Result<Since, Failure> {
     let file = std::fs::read(path).map_err(failure::io("read", path))?;
     let (receipt, _) = statement::read::<Receipt>(&file).map_err(|error| refuse(&error))?;
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    look(folder, |lock| lock.digest() == receipt.lock)?.ok_or_else(|| {
+        let text =
+            format!("{} acknowledges lock {}, which is not in {}", path.display(), receipt.lock, folder.display());
+        let hint = format!("put the lock or the bundle of serial {} beside the receipt", receipt.serial);
+        Failure::new(ExitCode::Input, text).hint(hint)
+    })
+}
+
+/// The lock in a folder that is meant, in a bundle if there is one: older layers can be read from that. A bundle with all of
+/// them is preferred to an upgrade package.
+fn look(folder: &Path, is_meant: impl Fn(&Lock) -> bool) -> Result<Option<Since>, Failure> {
     let entries = std::fs::read_dir(folder).map_err(failure::io("read", folder))?;
     let mut candidates: Vec<PathBuf> = entries
         .filter_map(|entry| Some(entry.ok()?.path()))
         .filter(|path| path.extension().is_some_and(|end| end == "ferry" || end == "yaml"))
         .collect();
     candidates.sort();
-    let fits = candidates.iter().filter_map(|path| open(path).ok()).find(|since| since.lock.digest() == receipt.lock);
-    fits.ok_or_else(|| {
-        let text =
-            format!("{} acknowledges lock {}, which is not in {}", path.display(), receipt.lock, folder.display());
-        let hint = format!("put the lock or the bundle of serial {} beside the receipt", receipt.serial);
-        Failure::new(ExitCode::Input, text).hint(hint)
-    })
+    let found = candidates.iter().filter_map(|path| open(path).ok()).filter(|since| is_meant(&since.lock));
+    Ok(found.max_by_key(|since| since.bundle.as_ref().map_or(0, |bundle| if bundle.needs_base() { 1 } else { 2 })))
 }
 
 /// The bundle of `lock` with blobs packed or left out, signed as `full` was, and where its bytes are. The store must be

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use ferry_bundle_format::Digest;
 use ferry_bundle_format::compact::{CacheError, MakeError};
 use ferry_bundle_format::documents::human_size;
+use ferry_bundle_format::room::NoRoom;
 use ferry_bundle_format::write::WriteError;
 
 use crate::failure::{ExitCode, Failure};
@@ -40,15 +41,8 @@ pub enum PackError {
         store: PathBuf,
     },
     /// Not enough room.
-    #[error("{} has {} free, {} are needed", path.display(), human_size(*free), human_size(*needed))]
-    Space {
-        /// The folder.
-        path: PathBuf,
-        /// Bytes needed.
-        needed: u64,
-        /// Bytes free.
-        free: u64,
-    },
+    #[error(transparent)]
+    Room(#[from] NoRoom),
     /// The system refuses.
     #[error("can't {doing} {}", path.display())]
     Io {
@@ -88,7 +82,7 @@ impl PackError {
             Self::OtherProduct { .. } => {
                 Failure::of(ExitCode::Input, &self).hint("give an earlier lock or bundle of this product")
             }
-            Self::Space { .. } => Failure::of(ExitCode::Machine, &self)
+            Self::Room(_) => Failure::of(ExitCode::Machine, &self)
                 .hint("free some space or write to another disk; nothing has been written"),
             Self::Compact(CacheError::Make(MakeError::Read { .. } | MakeError::Find { .. })) => {
                 Failure::of(ExitCode::Machine, &self).hint("run `ferry-bundle fetch` first, with the same --store")

@@ -5,6 +5,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use ferry_bundle_format::assemble::SignedBundle;
+use ferry_bundle_format::room;
 use ferry_bundle_format::store::sync_folder_of;
 
 use super::PackError;
@@ -87,14 +88,7 @@ impl Output {
 
     /// Fails before the first byte if there is no room for `needed` bytes.
     pub(super) fn check_space(&self, needed: u64) -> Result<(), PackError> {
-        let folder = self.folder();
-        let stat = rustix::fs::statvfs(&folder).map_err(|e| PackError::Io {
-            doing: "measure",
-            path: folder.clone(),
-            source: e.into(),
-        })?;
-        let free = stat.f_bavail * stat.f_frsize;
-        if free < needed { Err(PackError::Space { path: folder, needed, free }) } else { Ok(()) }
+        Ok(room::check(&self.folder(), needed)?)
     }
 
     /// The temporary file, empty.
