@@ -469,7 +469,7 @@ fn the_demo_makes_a_delivery_that_is_trusted_at_each_step() {
     let events = ended.events();
     let results: Vec<_> = events.iter().filter(|event| event["event"] == "result").collect();
     let trusted: Vec<_> = results.iter().map(|result| &result["data"]["trusted"]).filter(|t| !t.is_null()).collect();
-    assert_eq!(trusted, [true; 4], "verify, show, push, and verify what was received");
+    assert_eq!(trusted, [true; 4], "verify, show, push, and verify what came out of the upgrade");
     assert!(events.iter().all(|event| event["event"] != "warning") && ended.stderr.is_empty());
     assert!(!ended.stdout.contains("UNSIGNED") && !ended.stdout.contains("NOT TRUSTED"));
     assert_eq!(ended.data()["bundle"], "shown/shop-1.0.ferry");
@@ -481,13 +481,37 @@ fn the_demo_makes_a_delivery_that_is_trusted_at_each_step() {
     let verified = ferry.ends(&["verify", "shown/shop-1.0.ferry", "--trust", "shown/release.pub"]);
     ends(verified, ExitCode::Success);
     let lock = String::from_utf8(ferry.read("shown/site.lock.yaml")).unwrap();
-    assert_eq!(Lock::parse(Path::new("site.lock.yaml"), &lock).unwrap().serial, 1);
+    assert_eq!(Lock::parse(Path::new("site.lock.yaml"), &lock).unwrap().serial, 2, "1.0, then 1.1");
+    the_upgrade_of_the_demo(&ferry, &results);
     // Its own folder it makes anew; a folder of somebody else it leaves alone.
     ferry.run(&["demo", "shown"]);
     ferry.write("mine/notes.txt", "keep me");
     let refused = ends(ferry.ends(&["demo", "mine"]), ExitCode::Input);
     assert!(refused.stderr.contains("not of an earlier demo"), "{}", refused.stderr);
     assert_eq!(ferry.read("mine/notes.txt"), b"keep me");
+}
+
+/// What the last chapters left: volumes of which some are gone, the package that came out of the rest, the bundle made of it.
+fn the_upgrade_of_the_demo(ferry: &Ferry, results: &[&serde_json::Value]) {
+    let full = ferry.read("shown/shop-1.1.ferry");
+    let package = ferry.read("shown/shop-1.1-upgrade.ferry");
+    assert!(ferry.read("shown/received/shop-1.1-upgrade.ferry") == package, "received as it was sent");
+    assert!(ferry.read("shown/received/shop-1.1.ferry") == full, "applied, it is the full bundle to the byte");
+    let (applied, trust) = ("shown/received/shop-1.1.ferry", ["--trust", "shown/release.pub"]);
+    ends(ferry.ends(&["verify", applied, trust[0], trust[1]]), ExitCode::Success);
+    ends(ferry.ends(&["diff", applied, "shown/shop-1.1.ferry", trust[0], trust[1]]), ExitCode::Success);
+    let volumes: Vec<String> = std::fs::read_dir(ferry.path("shown/volumes"))
+        .unwrap()
+        .filter_map(|entry| entry.unwrap().file_name().into_string().ok())
+        .filter(|name| name.ends_with(".bin"))
+        .collect();
+    let sizes = results.iter().map(|result| &result["data"]).find(|data| data["applied"].is_u64()).expect("the sizes");
+    let of = |name: &str| sizes[name].as_u64().unwrap_or_else(|| panic!("{name}: {sizes}"));
+    assert_eq!(of("full"), full.len() as u64);
+    assert_eq!(of("upgrade"), package.len() as u64);
+    assert!(of("arrived") < of("volumes") && volumes.len() >= 8, "{volumes:?}");
+    // Far below what leaving out by digest alone would carry, and that far below the whole.
+    assert!(of("upgrade") * 2 < of("changed") && of("changed") < of("full"), "{sizes}");
 }
 
 #[test]

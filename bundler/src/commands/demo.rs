@@ -1,6 +1,9 @@
-//! `demo`: the whole way of a bundle on an embedded origin: keys, lock, bundle, verification, listing, push, a gate. Each step
-//! runs the command that a person would type, and says which.
+//! `demo`: the whole way of a bundle on an embedded origin: keys, lock, bundle, verification, listing, push; then a release,
+//! its upgrade package, a gate that loses some of it, and the bundle that comes out. Each step runs the command that a
+//! person would type, and says which.
 
+mod shop;
+mod upgrade;
 mod volumes;
 
 use std::path::{Path, PathBuf};
@@ -10,8 +13,9 @@ use super::{keygen, make, push, show, verify};
 use crate::cli::{BaseArgs, Context, KeyArgs, NetworkArgs, SigningArgs, TrustArgs};
 use crate::event::{Event, Silent};
 use crate::failure::{self, ExitCode, Failure};
-use crate::origin::{ChartSpec, FileStore, GeneratedBlob, ImageSpec, MemoryRegistry, Origin, OriginConfig, Quirk};
+use crate::origin::{Origin, OriginConfig};
 use ferry_bundle_format::sign::secret::generate_identity;
+use shop::{CHARTS, DOWNLOADS, REGISTRY};
 
 /// Flags of `demo`.
 #[derive(Debug, clap::Args)]
@@ -24,11 +28,6 @@ pub struct Args {
     pub folder: PathBuf,
 }
 
-/// The names by which the demo's manifest calls its origin; mirrors lead them to this process.
-const REGISTRY: &str = "registry.demo.ferry.dev";
-const CHARTS: &str = "https://charts.demo.ferry.dev";
-const DOWNLOADS: &str = "https://dl.demo.ferry.dev";
-
 /// Runs the demo.
 pub async fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let folder = &args.folder;
@@ -36,7 +35,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     prepare(folder)?;
     let typed = |text: &str| context.reporter.event(&Event::Command { text: format!("ferry-bundle {text}") });
 
-    let origin = start_origin().await?;
+    let origin = shop::start().await?;
     let target = start_target().await?;
     let network = NetworkArgs {
         mirror: vec![
@@ -49,7 +48,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         idle_timeout: 10,
         ..NetworkArgs::default()
     };
-    let manifest = write_inputs(folder)?;
+    let manifest = shop::write_inputs(folder, shop::FIRST)?;
 
     let (identity, recipient) = generate_identity();
     let identity_file = folder.join("identity.age.txt");
@@ -111,7 +110,10 @@ pub async fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     };
     push::run(&pushing, context).await?;
 
-    volumes::run(folder, &bundle, &trust, context)?;
+    shop::publish(&origin, shop::SECOND)?;
+    shop::write_inputs(folder, shop::SECOND)?;
+    let made = upgrade::run(folder, &bundle, &making, &trust, context).await?;
+    volumes::run(folder, &bundle, &made, &trust, context)?;
     write_lists(folder, &trust, &bundle)?;
     finish(folder, &bundle, context);
     Ok(())
@@ -141,10 +143,11 @@ const MARK: &str = "made-by-ferry-demo";
 fn prepare(folder: &Path) -> Result<(), Failure> {
     let mark = folder.join(MARK);
     if mark.exists() {
-        for path in volumes::LEFT.map(|name| folder.join(name)).iter().filter(|path| path.is_dir()) {
-            std::fs::remove_dir_all(path).map_err(failure::io("remove", path))?;
+        let folders = volumes::LEFT.iter().chain(&upgrade::LEFT_FOLDERS).map(|name| folder.join(name));
+        for path in folders.filter(|path| path.is_dir()) {
+            std::fs::remove_dir_all(&path).map_err(failure::io("remove", &path))?;
         }
-        for path in LEFT.map(|name| folder.join(name)) {
+        for path in LEFT.iter().chain(&upgrade::LEFT).map(|name| folder.join(name)) {
             match std::fs::remove_file(&path) {
                 Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                     return Err(failure::io("remove", &path)(error));
@@ -163,71 +166,10 @@ fn prepare(folder: &Path) -> Result<(), Failure> {
     std::fs::write(&mark, "ferry-bundle demo may replace what it made here.\n").map_err(failure::io("write", &mark))
 }
 
-/// The origin with everything that the manifest asks for.
-async fn start_origin() -> Result<Origin, Failure> {
-    let fail =
-        |error: std::io::Error| Failure::of(ExitCode::Machine, &error).while_doing("can't start the embedded origin");
-    let (registry, files, charts) = (MemoryRegistry::default(), FileStore::default(), FileStore::default());
-    // Both images stand on the same base layer, as images do; one also has platforms that nobody asked for.
-    let api = ImageSpec { layers: vec![3_000_000, 400_000], ..ImageSpec::new("shop/api", "1.0") };
-    let web =
-        ImageSpec { layers: vec![3_000_000, 700_000], ..ImageSpec::new("shop/web", "1.0") }.quirk(Quirk::Attestations);
-    for image in [api, web] {
-        image.publish(&registry).map_err(fail)?;
-    }
-    let chart = ChartSpec::new("shop", "1.0.0", &format!("{REGISTRY}/shop/web"), "1.0");
-    chart.publish_file(&charts).map_err(fail)?;
-    ChartSpec::write_index(&charts, &[chart], None).map_err(fail)?;
-    for arch in ["amd64", "arm64"] {
-        let blob = tool(arch);
-        files.put_reader(&format!("v1.0.0/{arch}/shopctl"), Arc::new(blob)).map_err(fail)?;
-    }
-    let config = OriginConfig {
-        registry: Arc::new(registry),
-        files: Arc::new(files),
-        charts: Arc::new(charts),
-        ..OriginConfig::default()
-    };
-    Origin::start(config).await.map_err(fail)
-}
-
 async fn start_target() -> Result<Origin, Failure> {
     Origin::start(OriginConfig::default())
         .await
         .map_err(|error| Failure::of(ExitCode::Machine, &error).while_doing("can't start the embedded registry"))
-}
-
-fn tool(arch: &str) -> GeneratedBlob {
-    GeneratedBlob::new(if arch == "amd64" { 1 } else { 2 }, 1_500_000)
-}
-
-/// The manifest and the vendor list, as a delivery engineer would write them.
-fn write_inputs(folder: &Path) -> Result<PathBuf, Failure> {
-    let digest = |arch: &str| {
-        let digest = crate::distribution::BlobReader::digest(&tool(arch));
-        digest.map_err(|error| Failure::of(ExitCode::Bug, &error)).map(|digest| digest.hex())
-    };
-    let lists = folder.join("vendor-lists");
-    std::fs::create_dir_all(&lists).map_err(failure::io("make", &lists))?;
-    let vendor = format!(
-        "apiVersion: ferry.dev/v1\nkind: VendorList\ncomponent: shopctl\nfiles:\n\
-         - {{name: shopctl, url: \"{DOWNLOADS}/{{version}}/{{arch}}/shopctl\", executable: true}}\nversions:\n\
-        \x20 v1.0.0: {{sha256: {{shopctl: {{amd64: \"{}\", arm64: \"{}\"}}}}}}\n",
-        digest("amd64")?,
-        digest("arm64")?
-    );
-    let manifest = format!(
-        "apiVersion: ferry.dev/v1\nkind: Manifest\nproduct:\n  name: shop\n  version: \"1.0\"\narches: [amd64, arm64]\n\
-         components:\n- name: shopctl\n  version: v1.0.0\n  groups: [tools]\n\
-         images:\n- name: {REGISTRY}/shop/api:1.0\n- name: {REGISTRY}/shop/web:1.0\n\
-         charts:\n- name: shop\n  version: 1.0.0\n  repo: {CHARTS}\n  values: [values-site.yaml]\n\
-         groups:\n  tools: Command line tools for operators\n"
-    );
-    let write =
-        |path: PathBuf, text: &str| std::fs::write(&path, text).map_err(failure::io("write", &path)).map(|()| path);
-    write(lists.join("shopctl.yaml"), &vendor)?;
-    write(folder.join("values-site.yaml"), "replicas: 3\n")?;
-    write(folder.join("site.yaml"), &manifest)
 }
 
 fn write_secret(path: &Path, text: &str) -> Result<(), Failure> {
@@ -250,11 +192,17 @@ fn write_lists(folder: &Path, trust: &TrustArgs, bundle: &Path) -> Result<(), Fa
 fn finish(folder: &Path, bundle: &Path, context: &Context) {
     let (folder, bundle) = (folder.display(), bundle.display());
     let text = format!(
-        "\nIn {folder}/:\n  site.yaml, vendor-lists/, values-site.yaml   what was asked for\n  site.lock.yaml                               what it resolved to\n  \
-         release.key, release.pub, …                  who signed (release.key opens with identity.age.txt)\n  {bundle}   the bundle\n  \
-         transfer-list.txt, .csv, sbom.json           what crosses the gate\n  volumes/, received/                          as it crossed in volumes, and what came out\n\nTry next:\n  \
+        "\nIn {folder}/:\n  site.yaml, vendor-lists/, values-site.yaml   what was asked for (1.0 first, now 1.1)\n  \
+         site.lock.yaml                               what it resolved to\n  \
+         release.key, release.pub, …                  who signed (release.key opens with identity.age.txt)\n  \
+         shop-1.0.ferry, shop-1.1.ferry               the bundles\n  \
+         shop-1.1-upgrade.ferry                       what is new in 1.1\n  \
+         transfer-list.txt, .csv, sbom.json           what crossed the gate with 1.0\n  \
+         volumes/, received/                          the upgrade as it crossed, what came out, and 1.1 made of it\n  \
+         store/                                       blobs by digest: the next bundle finds them\n\nTry next:\n  \
          ferry-bundle verify {bundle} --trust {folder}/release.pub\n  \
-         ferry-bundle serve {bundle} --trust {folder}/release.pub --listen 127.0.0.1:5000\n  \
+         ferry-bundle show {folder}/shop-1.1-upgrade.ferry --trust {folder}/release.pub\n  \
+         ferry-bundle serve {folder}/shop-1.1-upgrade.ferry --base {bundle} --trust {folder}/release.pub --listen 127.0.0.1:5000\n  \
          tar tf {bundle}"
     );
     let data = serde_json::json!({ "folder": folder.to_string(), "bundle": bundle.to_string() });

@@ -17,7 +17,7 @@ use crate::fetch::{Fetcher, StoreTarget};
 use crate::pack::{self, Direct, Stock};
 
 /// Flags of `make`.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 #[command(
     after_help = "Examples:\n  ferry-bundle make manifests/site.yaml -o site-1.0.ferry --sign release.key\n  ferry-bundle make manifests/site.yaml -o site-1.0.ferry --sign release.key --frozen    # exactly what the lock says"
 )]

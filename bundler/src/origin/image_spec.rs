@@ -60,6 +60,8 @@ pub struct ImageSpec {
     pub seed: u64,
     /// Of the base layer.
     pub base_seed: u64,
+    /// If set, all layers but the base are programs, and another release of the same seed differs in little; else noise.
+    pub release: Option<u64>,
     /// What is unusual.
     pub quirks: Vec<Quirk>,
 }
@@ -76,6 +78,7 @@ impl ImageSpec {
             flavour: Flavour::Oci,
             seed: word(&format!("{repository}:{tag}")),
             base_seed: 0,
+            release: None,
             quirks: Vec::new(),
         }
     }
@@ -142,9 +145,13 @@ impl ImageSpec {
 
     fn variant(&self, platform: Platform) -> io::Result<Variant> {
         let of_platform = word(&format!("{platform:?}"));
-        let layers = self.layers.iter().enumerate().map(|(number, &size)| match number {
-            0 => Layer::generate("base", size, mix(self.base_seed) ^ of_platform),
-            _ => Layer::generate("app", size, mix(self.seed ^ number as u64) ^ of_platform),
+        let layers = self.layers.iter().enumerate().map(|(number, &size)| {
+            let seed = mix(self.seed ^ number as u64) ^ of_platform;
+            match self.release {
+                _ if number == 0 => Layer::generate("base", size, mix(self.base_seed) ^ of_platform),
+                Some(release) => Layer::of_release(seed, release, size),
+                None => Layer::generate("app", size, seed),
+            }
         });
         let layers = layers.collect::<io::Result<Vec<_>>>()?;
         let config = Bytes::from(self.config(&platform, &layers).to_string());

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use ferry_bundle_format::Digest;
+use ferry_bundle_format::compact::{gzip_as_go, plain_layer};
 use flate2::{Compression, GzBuilder};
 
 use super::generated::{Concatenated, GeneratedBlob, StoredGzip};
@@ -37,6 +38,15 @@ impl std::fmt::Debug for Layer {
 }
 
 impl Layer {
+    /// A layer with a program of `size` bytes that compresses as programs do, under the gzip of Go. The same `seed` in another
+    /// `release` differs in a word of five hundred: what an update of a program is like.
+    pub fn of_release(seed: u64, release: u64, size: u64) -> io::Result<Self> {
+        let plain = plain_layer(seed, release, usize::try_from(size).map_err(io::Error::other)?);
+        let packed = Bytes::from(gzip_as_go(&plain, 6));
+        let diff_id = Digest::of(&plain);
+        Ok(Self { digest: Digest::of(&packed), diff_id, packed: Arc::new(packed), plain: Arc::new(Bytes::from(plain)) })
+    }
+
     /// A layer with a few text files named after `purpose`, and a binary of `size` bytes of noise.
     pub fn generate(purpose: &str, size: u64, seed: u64) -> io::Result<Self> {
         let release = format!("NAME=\"ferry {purpose}\"\nID=ferry\nVERSION_ID=\"{seed}\"\n");
@@ -84,6 +94,20 @@ mod tests {
     use std::io::Read as _;
 
     use super::*;
+
+    #[test]
+    fn releases_of_a_layer_are_gzip_and_differ_in_little() {
+        let plain = |release| {
+            let layer = Layer::of_release(4, release, 100_000).unwrap();
+            let mut plain = Vec::new();
+            let packed = layer.packed.read_all().unwrap();
+            flate2::read::GzDecoder::new(&packed[..]).read_to_end(&mut plain).unwrap();
+            assert_eq!((Digest::of(&plain), plain.len() % 512), (layer.diff_id, 0));
+            String::from_utf8_lossy(&plain).split(' ').map(str::to_owned).collect::<std::collections::BTreeSet<_>>()
+        };
+        let (one, two) = (plain(1), plain(2));
+        assert!(one != two && one.intersection(&two).count() * 10 > one.len() * 9);
+    }
 
     #[test]
     fn both_kinds_of_layer_unpack_to_their_diff_id() {

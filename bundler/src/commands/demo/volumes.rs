@@ -1,14 +1,16 @@
-//! The demo's chapter on volumes: the bundle goes through a gate in pieces, two are lost, one is damaged, and the bundle comes
-//! out of the rest as it went in.
+//! The demo's chapter on volumes: the upgrade package goes through a gate in pieces, two are lost, one is damaged, the package
+//! comes out of the rest as it went in, and with the site's bundle it gives the new one.
 
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
+use ferry_bundle_format::digest::digest_reader;
 use ferry_bundle_format::documents::human_size;
 
+use super::upgrade::{Upgrade, size};
 use crate::cli::{BaseArgs, Context, TrustArgs};
 use crate::commands::split::GateArgs;
-use crate::commands::{receive, split, verify};
+use crate::commands::{apply, receive, split, verify};
 use crate::event::Event;
 use crate::failure::{self, ExitCode, Failure};
 
@@ -19,34 +21,39 @@ pub(super) const LEFT: [&str; 3] = ["volumes", "received", "gate-demo.yaml"];
 const GATE: &str = "apiVersion: ferry.dev/v1\nkind: Gate\nname: demo\nvolumeBytes: 1200000\nleastVolumes: 8\nfileName: \"v{number}\"\n\
                     suffixes: [bin, dat]\nparity: {percent: 25, least: 3}\n";
 
-/// Splits, loses, receives and verifies.
-pub(super) fn run(folder: &Path, bundle: &Path, trust: &TrustArgs, context: &Context) -> Result<(), Failure> {
+/// Splits the package, loses, receives, applies it to `base`, verifies what comes out, and compares.
+pub(super) fn run(
+    folder: &Path,
+    base: &Path,
+    upgrade: &Upgrade,
+    trust: &TrustArgs,
+    context: &Context,
+) -> Result<(), Failure> {
     let typed = |text: &str| context.reporter.event(&Event::Command { text: format!("ferry-bundle {text}") });
     let (gate, volumes, received) = (folder.join("gate-demo.yaml"), folder.join("volumes"), folder.join("received"));
     std::fs::write(&gate, GATE).map_err(failure::io("write", &gate))?;
     std::fs::create_dir_all(&received).map_err(failure::io("make", &received))?;
 
-    typed(&format!("split {} --gate {} -o {}", bundle.display(), gate.display(), volumes.display()));
+    let package = &upgrade.package;
+    typed(&format!("split {} --gate {} -o {}", package.display(), gate.display(), volumes.display()));
     let splitting = split::Args {
-        file: bundle.to_owned(),
+        file: package.clone(),
         gate: GateArgs { gate: gate.display().to_string(), data: None, parity: None },
         output: volumes.clone(),
         log: Some(received.join("sent.custody.jsonl")),
         trust: trust.clone(),
     };
     split::run(&splitting, context)?;
-    let all = sizes(&volumes)?;
-
+    let sent = total(&volumes)?;
     let lost = harm(&volumes)?;
-    let total: u64 = all.iter().map(|(_, bytes)| bytes).sum();
     let text = format!("on the way {} and {} are lost, and a hole is burnt into {}", lost[0], lost[1], lost[2]);
     context.reporter.event(&Event::Note { text });
 
-    let output = received.join(bundle.file_name().unwrap_or_default());
-    typed(&format!("receive {} -o {}", volumes.display(), output.display()));
+    let arrived = received.join(package.file_name().unwrap_or_default());
+    typed(&format!("receive {} -o {}", volumes.display(), arrived.display()));
     let receiving = receive::Args {
         places: vec![volumes.clone()],
-        output: output.clone(),
+        output: arrived.clone(),
         set: None,
         force: true,
         watch: false,
@@ -56,24 +63,58 @@ pub(super) fn run(folder: &Path, bundle: &Path, trust: &TrustArgs, context: &Con
         jobs: None,
     };
     receive::run(&receiving, context)?;
-    typed(&format!("verify {} --trust {}/release.pub", output.display(), folder.display()));
-    let base = BaseArgs::default();
-    verify::run(&verify::Args { bundle: output.clone(), base, trust: trust.clone(), jobs: None }, context)?;
 
-    let size = |path: &Path| std::fs::metadata(path).map(|it| it.len()).map_err(failure::io("measure", path));
-    let (went_in, came_out, arrived) = (size(bundle)?, size(&output)?, sizes(&volumes)?);
-    let arrived: u64 = arrived.iter().map(|(_, bytes)| bytes).sum();
-    let text = format!(
-        "through the gate: bundle {}, volumes {} ({} with parity and heads), arrived {}, bundle again {}",
-        human_size(went_in),
-        human_size(total),
-        percent(total, went_in),
-        human_size(arrived),
-        human_size(came_out)
-    );
-    let data = serde_json::json!({ "bundle": went_in, "volumes": total, "arrived": arrived, "received": came_out });
-    context.reporter.event(&Event::Result { text, data });
+    let (output, keys) = (received.join(upgrade.full.file_name().unwrap_or_default()), folder.join("release.pub"));
+    let (applied, key) = (output.display(), keys.display());
+    typed(&format!("apply {} --base {} -o {applied} --trust {key}", arrived.display(), base.display()));
+    let on = BaseArgs { bases: vec![base.to_owned()] };
+    let applying = apply::Args {
+        package: arrived.clone(),
+        base: on,
+        output: output.clone(),
+        force: true,
+        trust: trust.clone(),
+        jobs: None,
+    };
+    apply::run(&applying, context)?;
+    typed(&format!("verify {applied} --trust {key}"));
+    let verifying =
+        verify::Args { bundle: output.clone(), base: BaseArgs::default(), trust: trust.clone(), jobs: None };
+    verify::run(&verifying, context)?;
+    compare(upgrade, &output, [sent, total(&volumes)?], context)
+}
+
+/// The sizes side by side, and whether what came out is what the supplier has.
+fn compare(upgrade: &Upgrade, applied: &Path, [sent, arrived]: [u64; 2], context: &Context) -> Result<(), Failure> {
+    let (full, package, came_out) = (size(&upgrade.full)?, size(&upgrade.package)?, size(applied)?);
+    let digest = |path: &Path| {
+        let read = std::fs::File::open(path).and_then(digest_reader).map_err(failure::io("read", path));
+        read.map(|(digest, _)| digest)
+    };
+    if digest(&upgrade.full)? != digest(applied)? {
+        return Err(Failure::new(ExitCode::Bug, format!("{} is not the bundle in full", applied.display())));
+    }
+    let row = |what: &str, bytes: u64| format!("  {what:<52}{:>10}{:>9}", human_size(bytes), percent(bytes, full));
+    let text = [
+        "\nRelease 1.1, in sizes:".to_owned(),
+        row("the full bundle", full),
+        row("its new blobs as they are, without what the site has", upgrade.changed),
+        row("the upgrade package", package),
+        row("its volumes, with parity", sent),
+        row("what arrived: two lost, one damaged", arrived),
+        row("the bundle made of it: the full one, to the byte", came_out),
+        "  (made-up releases that differ in a word of five hundred; real ones: docs/figures.md)".to_owned(),
+    ];
+    let data = serde_json::json!({
+        "full": full, "changed": upgrade.changed, "upgrade": package, "volumes": sent, "arrived": arrived, "applied": came_out,
+    });
+    context.reporter.event(&Event::Result { text: text.join("\n"), data });
     Ok(())
+}
+
+/// What all volumes in the folder have together, in bytes.
+fn total(folder: &Path) -> Result<u64, Failure> {
+    Ok(sizes(folder)?.iter().map(|(_, bytes)| bytes).sum())
 }
 
 fn percent(part: u64, whole: u64) -> String {
