@@ -142,7 +142,7 @@ impl From<OpenError> for Failure {
 impl From<VolumeError> for Failure {
     fn from(error: VolumeError) -> Self {
         let code = match &error {
-            VolumeError::Io { .. } | VolumeError::Busy { .. } => ExitCode::Machine,
+            VolumeError::Io { .. } | VolumeError::Busy { .. } | VolumeError::Room(_) => ExitCode::Machine,
             VolumeError::Join { source: JoinError::Wrong { .. }, .. } => ExitCode::Refused,
             VolumeError::Join { .. } => ExitCode::Bug,
             VolumeError::Nothing { .. } => ExitCode::Incomplete,

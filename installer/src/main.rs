@@ -7,6 +7,7 @@
 mod cli;
 mod commands;
 mod failure;
+mod installed;
 mod leased;
 mod session;
 mod show;

@@ -91,6 +91,8 @@ mod tests {
             "install s.yaml --bundle b.ferry --trust k.pub --accept-host-keys --yes",
             "accept s.yaml --bundle b.ferry --only dns",
             "report s.yaml --json",
+            "receipt s.yaml -o s.receipt",
+            "install s.yaml --bundle up.ferry --base b.ferry --trust k.pub",
             "receive /media/disc /srv/drop -o b.ferry --watch",
             "backup s.yaml",
             "restore s.yaml --snapshot latest --show",

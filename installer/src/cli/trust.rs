@@ -25,6 +25,10 @@ pub(crate) struct TrustArgs {
     /// How many of the trusted keys must have signed.
     #[arg(long, value_name = "K", default_value_t = 1)]
     threshold: usize,
+    /// What an upgrade package is applied to: the bundle of the serial that the site has, or the folder of a store. Both are
+    /// then read as one bundle; nothing is written. Repeatable.
+    #[arg(long = "base", value_name = "BUNDLE|STORE")]
+    bases: Vec<PathBuf>,
     /// Go back to a lower serial: a permit that `ferry-bundle permit` made, signed as a bundle must be.
     #[arg(long, value_name = "FILE")]
     permit: Option<PathBuf>,
@@ -63,8 +67,8 @@ impl TrustArgs {
         }
         let observer = Told(told);
         let jobs = std::thread::available_parallelism().map_or(1, usize::from);
-        let bundle = UnverifiedBundle::open(&self.bundle)?.trust(&policy, &observer)?;
-        // An upgrade package is refused before a byte of it is used or its serial remembered.
+        let bundle = UnverifiedBundle::open(&self.bundle)?.trust(&policy, &observer)?.on_files(&self.bases, &policy)?;
+        // A package without its base is refused before a byte of it is used or its serial remembered.
         bundle.check_bases()?;
         let bundle = bundle.verify(jobs, &observer)?;
         let (product, serial) = (&bundle.index().product, bundle.index().serial);

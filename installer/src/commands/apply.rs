@@ -12,6 +12,7 @@ use ferry_engine::{journal, preflight};
 use super::SiteAndBundle;
 use crate::cli::Common;
 use crate::failure::{self, ExitCode, Failure};
+use crate::installed;
 use crate::leased::leased;
 use crate::session::Session;
 
@@ -58,7 +59,11 @@ pub(crate) async fn run(arguments: &Args, common: &Common) -> Result<ExitCode, F
         );
         return Err(failure.hint("make the plan anew, look at what changed, and apply that"));
     }
-    Ok(execute(&session, &plan, &facts, &workshop).await?.code)
+    let applied = execute(&session, &plan, &facts, &workshop).await?;
+    if applied.is_whole() {
+        installed::record(&session, workshop.supply.bundle())?;
+    }
+    Ok(applied.code)
 }
 
 /// The steps that an earlier run of this very plan has begun.

@@ -5,6 +5,7 @@ use ferry_engine::{plan, preflight};
 use super::{SiteAndBundle, accept, apply, check, plan as planning};
 use crate::cli::Common;
 use crate::failure::{ExitCode, Failure};
+use crate::installed;
 use crate::session::{self, Session};
 use crate::show;
 
@@ -41,6 +42,7 @@ pub(crate) async fn run(arguments: &Args, common: &Common) -> Result<ExitCode, F
     if !applied.is_whole() {
         return Ok(applied.code);
     }
+    installed::record(&session, supply.bundle())?;
     let needs = accept::needs(&workshop, &facts)?;
     let accepted = accept::execute(&session, needs, &applied.owed).await?;
     Ok(applied.and(accepted))

@@ -7,6 +7,7 @@ mod check;
 mod install;
 mod nodes;
 mod plan;
+mod receipt;
 mod receive;
 mod report;
 mod restore;
@@ -39,6 +40,8 @@ pub(crate) enum Verb {
     Accept(accept::Args),
     /// Add hosts to a cluster that stands, or let one leave it.
     Nodes(nodes::Args),
+    /// Acknowledge what was installed, signed by the site's own key: what upgrade packages are made from.
+    Receipt(receipt::Args),
     /// Write the report anew from the journal. Touches no host.
     Report(report::Args),
     /// Take a snapshot of etcd now, verify it, and copy it here and to a second host.
@@ -61,6 +64,7 @@ impl Verb {
             Self::Apply(arguments) => apply::run(arguments, common).await,
             Self::Accept(arguments) => accept::run(arguments, common).await,
             Self::Nodes(arguments) => nodes::run(arguments, common).await,
+            Self::Receipt(arguments) => receipt::run(arguments, common).await,
             Self::Report(arguments) => report::run(arguments, common),
             Self::Backup(arguments) => backup::run(arguments, common).await,
             Self::Restore(arguments) => restore::run(arguments, common).await,
