@@ -14,6 +14,7 @@ use ferry_bundler::fetch::CHUNK;
 use ferry_bundler::origin::{Action, Fault, ImageSpec, MemoryRegistry, OriginConfig};
 use rustix::process::{Pid, Signal, kill_process};
 use tests::delivery::Delivery;
+use tests::kills::Dice;
 
 /// Kills of each verb; 200 in all.
 const KILLS: u64 = 100;
@@ -42,17 +43,6 @@ fn slow() -> Delivery {
     let delivery = Delivery::with(OriginConfig { registry: Arc::new(registry), faults, ..OriginConfig::default() });
     delivery.ferry.write("site.yaml", manifest);
     delivery
-}
-
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % limit.max(1)
-    }
 }
 
 fn sha256(path: &Path) -> Digest {
@@ -119,7 +109,7 @@ fn survive(
     let _ = delivery.ferry.run(arguments);
     let full = start.elapsed();
     whole(0);
-    let mut dice = Dice(seed);
+    let mut dice = Dice::new(seed);
     let mut resumed = 0;
     for kill in 1..=KILLS {
         clean();

@@ -1,9 +1,7 @@
 //! Compact bundles and upgrade packages, by the real program: over every pair of versions the bytes of the full bundle come
 //! out, from whatever the base is; what is missing is said before anything is changed; kills leave nothing wrong.
 
-use std::process::Stdio;
 use std::sync::{Arc, LazyLock};
-use std::time::{Duration, Instant};
 
 use ferry_bundle_format::Digest;
 use ferry_bundle_format::fake::Fake;
@@ -11,9 +9,9 @@ use ferry_bundle_format::sign::secret::generate_identity;
 use ferry_bundle_format::store::Store;
 use ferry_bundler::distribution::Content as _;
 use ferry_bundler::origin::{MemoryRegistry, Origin, OriginConfig};
-use rustix::process::{Pid, Signal, kill_process};
 use tests::ferry::{Ended, Ferry};
 use tests::http;
+use tests::kills::survive;
 
 /// Plain bytes of a layer: enough for each to gain by being packed.
 const LAYER: usize = 1_000_000;
@@ -21,8 +19,8 @@ const LAYER: usize = 1_000_000;
 /// The versions.
 const VERSIONS: std::ops::RangeInclusive<u64> = 1..=4;
 
-/// How often `apply` is killed.
-const KILLS: u64 = 100;
+/// Kills of `apply` that hit; with those of `split` and `receive` more than 500.
+const KILLS: u64 = 170;
 
 /// Locks, one store with everything, full bundles and the upgrades between all of them.
 struct Product {
@@ -225,41 +223,25 @@ fn an_upgrade_is_pushed_onto_a_registry_that_holds_the_base() {
 fn killed_at_any_moment_apply_leaves_the_right_bundle_or_none() {
     let ferry = &PRODUCT.ferry;
     let full = Digest::of(&ferry.read("v3.ferry"));
-    let arguments =
-        ["apply", "up-2-3.ferry", "--base", "v2.ferry", "-o", "killed.ferry", "--force", TRUST[0], TRUST[1]];
-    let start = Instant::now();
-    let _ = ferry.run(&arguments);
-    let whole = u64::try_from(start.elapsed().as_micros()).unwrap();
-    let mut dice = 0x5eed_0006_u64;
-    let (mut finished, mut none) = (0, 0);
-    for kill in 0..KILLS {
-        let _ = std::fs::remove_file(ferry.path("killed.ferry"));
-        dice ^= dice << 13;
-        dice ^= dice >> 7;
-        dice ^= dice << 17;
-        let moment = Duration::from_micros(dice % (whole * 11 / 10));
-        let mut child = ferry.command(&arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        std::thread::sleep(moment);
-        if child.try_wait().unwrap().is_none() {
-            kill_process(Pid::from_child(&child), Signal::KILL).unwrap();
-        }
-        child.wait().unwrap();
-        match std::fs::read(ferry.path("killed.ferry")) {
-            Ok(bytes) => {
+    let folder = ferry.path("applied");
+    survive(
+        ferry,
+        &["apply", "up-2-3.ferry", "--base", "v2.ferry", "-o", "applied/full.ferry", TRUST[0], TRUST[1]],
+        (0x5eed_0006, KILLS),
+        || {
+            let _ = std::fs::remove_dir_all(&folder);
+            std::fs::create_dir(&folder).unwrap();
+        },
+        |kill| {
+            if let Ok(bytes) = std::fs::read(folder.join("full.ferry")) {
                 assert_eq!(Digest::of(&bytes), full, "kill {kill}: what has the name is whole");
-                finished += 1;
+                std::fs::remove_file(folder.join("full.ferry")).unwrap();
             }
-            Err(_) => none += 1,
-        }
-        if kill % 10 == 0 {
-            let _ = ferry.run(&arguments);
-            assert_eq!(Digest::of(&ferry.read("killed.ferry")), full, "kill {kill}: a rerun completes");
-            let left = std::fs::read_dir(ferry.folder())
-                .unwrap()
-                .filter_map(|entry| entry.unwrap().file_name().into_string().ok());
-            let left: Vec<String> = left.filter(|name| name.starts_with("killed.ferry.")).collect();
-            assert!(left.is_empty(), "kill {kill}: {left:?}");
-        }
-    }
-    assert!(none > 0, "{finished} of {KILLS} had finished: nothing was killed");
+        },
+        |kill| {
+            assert_eq!(Digest::of(&ferry.read("applied/full.ferry")), full, "kill {kill}: a rerun completes");
+            let left: Vec<_> = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+            assert_eq!(left, ["full.ferry"], "kill {kill}");
+        },
+    );
 }

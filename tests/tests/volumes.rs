@@ -4,26 +4,16 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use ferry_bundle_format::Digest;
 use ferry_bundle_format::fake::noise;
-use rustix::process::{Pid, Signal, kill_process};
+use ferry_bundle_format::room;
 use tests::ferry::Ferry;
+use tests::kills::survive;
 
-/// Kills of each verb; 500 in all.
-const KILLS: u64 = 250;
-
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % limit.max(1)
-    }
-}
+/// Kills of each verb that hit; with those of `apply` more than 500.
+const KILLS: u64 = 170;
 
 const GATE: &str = "apiVersion: ferry.dev/v1\nkind: Gate\nname: test\nvolumeBytes: 200000\nfileName: \"v{number}\"\nsuffixes: [bin]\n\
                     filesPerBatch: 10\nparity: {percent: 20}\n";
@@ -56,40 +46,6 @@ fn listing(folder: &Path) -> BTreeMap<String, Digest> {
     found
 }
 
-/// Starts `arguments` and kills them after `moment`.
-fn killed(ferry: &Ferry, arguments: &[&str], moment: Duration) -> bool {
-    let mut child =
-        ferry.command(arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("ferry-bundle starts");
-    std::thread::sleep(moment);
-    let alive = child.try_wait().expect("its state").is_none();
-    if alive {
-        kill_process(Pid::from_child(&child), Signal::KILL).expect("a signal to a child");
-    }
-    child.wait().expect("its end");
-    alive
-}
-
-/// Kills within 1.1 of a whole run, over and over; `clean` before, `half` between kill and rerun, `whole` after.
-fn survive(ferry: &Ferry, arguments: &[&str], seed: u64, clean: impl Fn(), half: impl Fn(u64), whole: impl Fn(u64)) {
-    clean();
-    let start = Instant::now();
-    let _ = ferry.run(arguments);
-    let full = u64::try_from(start.elapsed().as_micros()).expect("short") * 11 / 10;
-    whole(0);
-    let (mut dice, mut cut) = (Dice(seed), 0);
-    for kill in 1..=KILLS {
-        clean();
-        // Now and then more than one kill in a row, each going on from what the last one left.
-        for _ in 0..=dice.below(3) / 2 {
-            cut += usize::from(killed(ferry, arguments, Duration::from_micros(dice.below(full))));
-            half(kill);
-        }
-        let _ = ferry.run(arguments);
-        whole(kill);
-    }
-    assert!(cut > 100, "only {cut} runs were killed: the moments prove nothing");
-}
-
 fn clear(ferry: &Ferry, names: &[&str]) {
     for name in names {
         let path = ferry.path(name);
@@ -105,7 +61,7 @@ fn split_killed_at_any_moment_gives_the_same_volumes() {
     survive(
         &ferry,
         &SPLIT,
-        0x5eed_0003,
+        (0x5eed_0003, KILLS),
         || clear(&ferry, &["volumes", "volumes.custody.jsonl"]),
         |kill| {
             // What has its name and stands in a folder that is called finished is right.
@@ -135,7 +91,7 @@ fn receive_killed_at_any_moment_gives_the_same_file() {
     survive(
         &ferry,
         &["receive", "volumes", "-o", "out/cargo.bin", "--quiet"],
-        0x5eed_0004,
+        (0x5eed_0004, KILLS),
         || {
             clear(&ferry, &["out"]);
             std::fs::create_dir(ferry.path("out")).expect("a folder");
@@ -232,6 +188,26 @@ fn a_person_splits_loses_asks_and_receives() {
 
 fn size(ferry: &Ferry, name: &str) -> u64 {
     std::fs::metadata(ferry.path(name)).expect("a file").len()
+}
+
+#[test]
+fn a_full_disk_is_noticed_before_the_first_byte() {
+    let ferry = place();
+    // The largest that can be split, nearly; the file itself is a hole.
+    let huge = 3 << 40;
+    if room::free_in(&ferry.folder()).is_none_or(|free| free > huge) {
+        return;
+    }
+    ferry.write("large.yaml", GATE.replace("200000", "64000000000"));
+    std::fs::File::create(ferry.path("huge.bin")).expect("a file").set_len(huge).expect("a hole");
+    let refused = ferry.ends(&["split", "huge.bin", "--gate", "large.yaml", "-o", "volumes"]).expect_code(9, "no room");
+    assert!(
+        refused.stderr.contains("bytes) are missing") && refused.stderr.contains("make room"),
+        "{}",
+        refused.stderr
+    );
+    let left: Vec<String> = listing(&ferry.path("volumes")).into_keys().collect();
+    assert!(left.iter().all(|name| !name.contains("volume")), "{left:?}");
 }
 
 #[test]
