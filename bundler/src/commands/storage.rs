@@ -106,8 +106,13 @@ impl StorageArgs {
 /// Something earlier: a bundle or a lock.
 fn open(path: &Path) -> Result<Since, Failure> {
     // Where there is no such file, it may be what was read over a telephone.
-    if !path.exists() {
-        return open_code(&path.to_string_lossy());
+    if let (false, Ok(code)) = (path.exists(), ReceiptCode::parse(&path.to_string_lossy())) {
+        let found = look(Path::new("."), |lock| code.means(&lock.digest(), lock.serial))?;
+        return found.ok_or_else(|| {
+            let text =
+                format!("the code {} means serial {}, and its lock is not in this folder", path.display(), code.serial);
+            Failure::new(ExitCode::Input, text).hint("run the command where the lock or the bundle of that serial is")
+        });
     }
     let mut magic = [0; 10];
     let read_magic = std::fs::File::open(path).and_then(|mut file| file.read_exact(&mut magic));
@@ -124,18 +129,6 @@ fn open(path: &Path) -> Result<Since, Failure> {
     let bundle = UnverifiedBundle::open(path)?.trust(&policy, &Silent)?;
     let lock = bundle.lock()?;
     Ok(Since { contents: Contents::of(&lock)?, lock, bundle: Some(Arc::new(bundle)) })
-}
-
-/// What the short form of a receipt means: the lock or bundle in the folder that one works in.
-fn open_code(text: &str) -> Result<Since, Failure> {
-    let code = ReceiptCode::parse(text).map_err(|error| {
-        let failure = Failure::of(ExitCode::Input, &error);
-        failure.while_doing(format!("{text} is not there, and is no receipt's code"))
-    })?;
-    look(Path::new("."), |lock| code.means(&lock.digest(), lock.serial))?.ok_or_else(|| {
-        let text = format!("the code {text} means serial {}, whose lock is not in this folder", code.serial);
-        Failure::new(ExitCode::Input, text).hint("run the command where the lock or the bundle of that serial is")
-    })
 }
 
 /// What a receipt acknowledges: the lock or bundle of that digest, in the receipt's folder. Who signed it is not asked: a
