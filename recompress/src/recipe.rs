@@ -17,7 +17,7 @@ pub enum EncoderId {
     GoFlateClassicV1,
     /// klauspost/pgzip around klauspost/compress 1.15 to 1.17 in pieces of 1 MiB; its own level is 5.
     KlauspostPgzipV1,
-    /// `gzip` of klauspost/compress 1.15 to 1.17; its own level is 5.
+    /// `gzip` of klauspost/compress 1.15.15 to 1.17, levels -2 to 9; its own is 5.
     KlauspostGzipV1,
     /// zlib, in C, levels 1 to 9, with its own settings otherwise.
     ZlibV1,
@@ -25,9 +25,9 @@ pub enum EncoderId {
     GnuGzipV1,
     /// `compress/flate` of Go 1.27, levels -2 to 9.
     GoFlate127V1,
-    /// As [`Self::KlauspostPgzipV1`], around klauspost/compress 1.18.5 to 1.19.
+    /// As [`Self::KlauspostPgzipV1`], around klauspost/compress 1.18.4 to 1.19.
     KlauspostPgzipV2,
-    /// As [`Self::KlauspostGzipV1`], of klauspost/compress 1.18.5 to 1.19.
+    /// As [`Self::KlauspostGzipV1`], of klauspost/compress 1.18.4 to 1.19.
     KlauspostGzipV2,
 }
 
@@ -76,11 +76,19 @@ impl EncoderId {
     /// to be exact over all inputs are left out, since what stands behind an id must never change.
     pub fn has_level(self, level: i8) -> bool {
         match self {
-            Self::GoFlateClassicV1 => (-2..=9).contains(&level) && level != -1,
-            Self::KlauspostPgzipV1 | Self::KlauspostGzipV1 => level == 5,
             Self::ZlibV1 | Self::GnuGzipV1 => (1..=9).contains(&level),
-            Self::GoFlate127V1 | Self::KlauspostPgzipV2 | Self::KlauspostGzipV2 => false,
+            Self::GoFlateClassicV1
+            | Self::KlauspostPgzipV1
+            | Self::KlauspostGzipV1
+            | Self::GoFlate127V1
+            | Self::KlauspostPgzipV2
+            | Self::KlauspostGzipV2 => (-2..=9).contains(&level) && level != -1,
         }
+    }
+
+    /// How many levels all encoders have together. Where it has grown, a blob that had no recipe may have one now.
+    pub fn levels_in_all() -> usize {
+        Self::ALL.iter().map(|encoder| (-2..=9).filter(|level| encoder.has_level(*level)).count()).sum()
     }
 }
 

@@ -77,9 +77,9 @@ struct Verdict {
 impl Cache {
     /// The cache of the store at `root`.
     pub fn open(root: &Path, limits: Limits) -> Result<Self, CacheError> {
-        // More encoders find more recipes, so their number counts.
-        let parameters =
-            format!("v2-zstd-{LEVEL}-encoders-{}-{}-{}", EncoderId::ALL.len(), limits.bytes, limits.percent);
+        // More levels find more recipes, so their number counts.
+        let levels = EncoderId::levels_in_all();
+        let parameters = format!("v2-zstd-{LEVEL}-levels-{levels}-{}-{}", limits.bytes, limits.percent);
         let folder = root.join("compact").join(parameters);
         fs::create_dir_all(&folder).map_err(io_error("make folder", &folder))?;
         Ok(Self { folder, limits, writers: AtomicU64::new(0) })

@@ -5,9 +5,9 @@
 /// Whose output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Flavour {
-    /// klauspost/compress 1.15 to 1.17 (and 1.18.0, but for level 4).
+    /// klauspost/compress 1.15.15 to 1.17 (and 1.18.0, but for level 4).
     Early,
-    /// klauspost/compress 1.18.5 to 1.19.
+    /// klauspost/compress 1.18.4 to 1.19.
     Late,
     /// `compress/flate` of Go 1.27.
     Go,

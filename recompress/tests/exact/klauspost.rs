@@ -58,22 +58,20 @@ fn longer_inputs() -> Vec<(String, Vec<u8>)> {
     inputs
 }
 
-/// Collects the first difference of each level.
+/// Collects the inputs that differ, by level.
 fn compare(oracle: &mut Oracle, kind: u8, encoder: EncoderId, inputs: &[(String, Vec<u8>)], levels: &[i8]) {
     let mut numbers = Numbers(11);
-    let mut differences: BTreeMap<i8, String> = BTreeMap::new();
+    let mut differences: BTreeMap<i8, Vec<String>> = BTreeMap::new();
     for (name, plain) in inputs {
         let cuts: Vec<usize> = (0..20).map(|_| numbers.below(100_000)).collect();
         for &level in levels.iter().filter(|level| encoder.has_level(**level)) {
-            if differences.contains_key(&level) {
-                continue;
-            }
             let theirs = oracle.made(kind, level, plain, &cuts);
             let header = GzipHeader::read(&theirs[..]).expect("memory").expect("a header");
             let recipe = Recipe { encoder, level, writes: Writes::Aligned, header, borders: vec![] };
             let ours = made(&recipe, plain);
             if ours != theirs {
-                differences.insert(level, format!("{name}: {}", first_difference(&ours, &theirs)));
+                let difference = format!("{name}: {}", first_difference(&ours, &theirs));
+                differences.entry(level).or_default().push(difference);
             }
         }
     }
@@ -110,6 +108,18 @@ fn every_input_is_what_later_klauspost_and_pgzip_make() {
     compare_klauspost(Oracle::start_late(), EncoderId::KlauspostGzipV2, EncoderId::KlauspostPgzipV2);
 }
 
+/// Whether a blob of this encoder may be taken for one of the other, because both write the same.
+fn may_be_taken_for(encoder: EncoderId, level: i8, other: EncoderId) -> bool {
+    use EncoderId::{GoFlate127V1, KlauspostGzipV1, KlauspostGzipV2, KlauspostPgzipV1, KlauspostPgzipV2};
+    match (encoder, other) {
+        // Go 1.27 took the encoder over and changed level 9 only, where that seldom shows.
+        (GoFlate127V1, KlauspostGzipV2) | (KlauspostGzipV2, GoFlate127V1) => true,
+        // Without matches no version differs.
+        (KlauspostGzipV1, GoFlate127V1) | (KlauspostPgzipV2, KlauspostPgzipV1) => level <= 0,
+        _ => encoder == other,
+    }
+}
+
 #[test]
 fn blobs_of_pgzip_and_klauspost_are_found_and_made_in_pieces() {
     let ids = [
@@ -120,14 +130,12 @@ fn blobs_of_pgzip_and_klauspost_are_found_and_made_in_pieces() {
     for (oracle, gzip, pgzip) in ids {
         let Some(mut oracle) = oracle.filter(|oracle| oracle.others) else { continue };
         for (kind, encoder) in [(b'k', gzip), (b'p', pgzip)] {
-            for level in [1, 3, 5, 6, 7, 9].into_iter().filter(|level| encoder.has_level(*level)) {
+            for level in LEVELS.into_iter().filter(|level| encoder.has_level(*level)) {
                 let blob = oracle.made(kind, level, &plain, &[]);
                 let found = find_recipe(|| Ok(&blob[..])).expect("memory").expect("a recipe");
-                // Go 1.27 writes the same, but for level 9.
-                let same = encoder == EncoderId::KlauspostGzipV2 && level != 9;
-                let expected = if same { EncoderId::GoFlate127V1 } else { encoder };
-                assert_eq!((found.encoder, found.level), (expected, level));
-                for workers in [1, 2, 5] {
+                assert_eq!(found.level, level);
+                assert!(may_be_taken_for(encoder, level, found.encoder), "{encoder:?} {level}: {found:?}");
+                for workers in [1, 3] {
                     let mut ours = Vec::new();
                     let encoded = encode_parallel(&found, &plain[..], &mut ours, workers).expect("memory");
                     assert!(ours == blob, "level {level}, {workers} workers");
@@ -157,9 +165,11 @@ fn pieces_that_end_with_the_input_leave_an_empty_one() {
 fn blobs_of_go_1_27_are_found() {
     let Some(mut oracle) = Oracle::start_127() else { return };
     let plain = [prose(500_000, 4), records(500_000, 4)].concat();
-    for level in (1..=9).filter(|level| EncoderId::GoFlate127V1.has_level(*level)) {
+    for level in LEVELS.into_iter().filter(|level| EncoderId::GoFlate127V1.has_level(*level)) {
         let blob = oracle.gzip(level, &plain, &[]);
         let found = find_recipe(|| Ok(&blob[..])).expect("memory").expect("a recipe");
-        assert_eq!((found.encoder, found.level), (EncoderId::GoFlate127V1, level));
+        assert_eq!(found.level, level);
+        assert!(may_be_taken_for(EncoderId::GoFlate127V1, level, found.encoder), "{level}: {found:?}");
+        assert!(made(&Recipe::from_bytes(&found.to_bytes()).expect("a recipe"), &plain) == blob, "level {level}");
     }
 }

@@ -69,8 +69,13 @@ impl Oracle {
             if !modules.is_empty() {
                 eprintln!("SKIPPED: the modules of {modules} are not in Go's cache, so nothing is compared with them");
             }
-            assert!(build(&["main.go"], "off"), "the oracle does not build");
+            // Not outside of modules: there `go` would not change to another toolchain.
+            assert!(build(&["-modfile=bare.mod", "main.go"], "on"), "the oracle does not build");
         }
+        // What was asked for is what built it.
+        let release = text.split(' ').nth(2).expect("a release");
+        let told = go().arg("version").arg(&program).output().expect("go version");
+        assert!(String::from_utf8_lossy(&told.stdout).contains(release), "not built by {release}: {told:?}");
         let child = Command::new(program).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("the oracle");
         Some(Self { child, others, _folder: Some(folder) })
     }
