@@ -134,27 +134,24 @@ fn go_flate_1_27_v1_is_frozen() {
 }
 
 #[test]
-fn klauspost_pgzip_v1_and_v2_are_frozen() {
-    // A piece alone is what `gzip` of the same makes, so only what has several is of interest.
-    let early = of_each_level(EncoderId::KlauspostPgzipV1, &[pieces()], &[5]);
-    let late = of_each_level(EncoderId::KlauspostPgzipV2, &[pieces()], &[]);
+fn klauspost_pgzip_v1_is_frozen() {
+    // A piece alone is what `gzip` of the same makes, so only what has several is of interest. The later pgzip is this
+    // frame around the search and the blocks that `klauspost_gzip_v2_is_frozen` holds.
+    let found = of_each_level(EncoderId::KlauspostPgzipV1, &[pieces()], &[5]);
     assert_eq!(
-        (as_text(&early), as_text(&late)),
-        (
-            vec![
-                (-2, "f8eea899f377dde532cccb6b4c161290"),
-                (0, "1328b79e3a582ee1b7f4b1723e4aef11"),
-                (1, "13639852029d3cfbb60f35c4f15f9fba"),
-                (2, "5e9e88543db4f94128fd400d99af8197"),
-                (3, "20a7329bbc9502f6ebf4a490cf76935b"),
-                (4, "bbcb5a471601a7cdce3e599a91c74209"),
-                (6, "e04aa6f92d389b38fb0ad5d7d152cdf3"),
-                (7, "9b919f9f6e1e25627426d203587a83de"),
-                (8, "d94221b6be11276d907a61e56341155d"),
-                (9, "4c6d6739a1077e2e8f26e806a8efc92a")
-            ],
-            vec![/*P2*/]
-        )
+        as_text(&found),
+        [
+            (-2, "f8eea899f377dde532cccb6b4c161290"),
+            (0, "1328b79e3a582ee1b7f4b1723e4aef11"),
+            (1, "13639852029d3cfbb60f35c4f15f9fba"),
+            (2, "5e9e88543db4f94128fd400d99af8197"),
+            (3, "20a7329bbc9502f6ebf4a490cf76935b"),
+            (4, "bbcb5a471601a7cdce3e599a91c74209"),
+            (6, "e04aa6f92d389b38fb0ad5d7d152cdf3"),
+            (7, "9b919f9f6e1e25627426d203587a83de"),
+            (8, "d94221b6be11276d907a61e56341155d"),
+            (9, "4c6d6739a1077e2e8f26e806a8efc92a")
+        ]
     );
 }
 
