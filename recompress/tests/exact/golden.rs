@@ -135,8 +135,7 @@ fn go_flate_1_27_v1_is_frozen() {
 
 #[test]
 fn klauspost_pgzip_v1_is_frozen() {
-    // A piece alone is what `gzip` of the same makes, so only what has several is of interest. The later pgzip is this
-    // frame around the search and the blocks that `klauspost_gzip_v2_is_frozen` holds.
+    // A piece alone is what `gzip` of the same makes, so only what has several is of interest.
     let found = of_each_level(EncoderId::KlauspostPgzipV1, &[pieces()], &[5]);
     assert_eq!(
         as_text(&found),
@@ -151,6 +150,27 @@ fn klauspost_pgzip_v1_is_frozen() {
             (7, "9b919f9f6e1e25627426d203587a83de"),
             (8, "d94221b6be11276d907a61e56341155d"),
             (9, "4c6d6739a1077e2e8f26e806a8efc92a")
+        ]
+    );
+}
+
+#[test]
+fn klauspost_pgzip_v2_is_frozen() {
+    let found = of_each_level(EncoderId::KlauspostPgzipV2, &[pieces()], &[]);
+    assert_eq!(
+        as_text(&found),
+        [
+            (-2, "f8eea899f377dde532cccb6b4c161290"),
+            (0, "1328b79e3a582ee1b7f4b1723e4aef11"),
+            (1, "7f4f54700925b0f9c9ae4d93da0743ac"),
+            (2, "c5af9fc0d02c6963b48dee843c98a9e1"),
+            (3, "30f3e546abac7d9e903d3dab14496a05"),
+            (4, "0fd6a1bdbca7c9429774421813fcd877"),
+            (5, "7706b43df37f4fef06171081b151a74a"),
+            (6, "64d0b77b4e8c33fcb81ead257b4377e5"),
+            (7, "43db08839417cd4aebc163c3ecb7f1b6"),
+            (8, "13bcd46fadf6b20a27b572fb0c4d913c"),
+            (9, "1dc701824dcb2f7e7e57ad1cf440a73a")
         ]
     );
 }
