@@ -503,7 +503,7 @@ fn the_upgrade_of_the_demo(ferry: &Ferry, results: &[&serde_json::Value]) {
     let volumes: Vec<String> = std::fs::read_dir(ferry.path("shown/volumes"))
         .unwrap()
         .filter_map(|entry| entry.unwrap().file_name().into_string().ok())
-        .filter(|name| name.ends_with(".bin"))
+        .filter(|name| std::path::Path::new(name).extension().is_some_and(|end| end == "bin"))
         .collect();
     let sizes = results.iter().map(|result| &result["data"]).find(|data| data["applied"].is_u64()).expect("the sizes");
     let of = |name: &str| sizes[name].as_u64().unwrap_or_else(|| panic!("{name}: {sizes}"));

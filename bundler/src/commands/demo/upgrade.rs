@@ -57,7 +57,8 @@ pub(super) async fn run(
     make::run(&make::Args { output: full.clone(), store, ..making.clone() }, context).await?;
 
     let carried = trust.open(&package, &Context { reporter: std::sync::Arc::new(Silent) })?;
-    let changed = carried.index().entries.iter().filter_map(|entry| entry.blob()).map(|blob| blob.size).sum();
+    let changed =
+        carried.index().entries.iter().filter_map(ferry_bundle_format::index::Entry::blob).map(|blob| blob.size).sum();
     Ok(Upgrade { package, full, changed })
 }
 

@@ -46,6 +46,7 @@ pub(super) const RULES: &[Rule] = rules! {
     "file /var/lib/kubelet/device-plugins" Unseen, "state of a running kubelet";
     "file /var/lib/kubelet/pod-resources" Unseen, "state of a running kubelet";
     "file /var/lib/kubelet/plugins_registry" Unseen, "state of a running kubelet";
+    "file /var/lib/cni" Out, "made by libcni's cache or by host-local, whichever comes first, each with a mode of its own";
     "file /var/lib/cni/networks" Unseen, "leases of pod addresses";
     "file /var/lib/cni/results" Unseen, "pods by their sandboxes";
     "file /var/lib/etcd/member" Unseen, "the database: objects are a part of their own";
