@@ -90,7 +90,8 @@ fn compare_klauspost(oracle: Option<Oracle>, gzip: EncoderId, pgzip: EncoderId) 
     let Some(mut oracle) = oracle.filter(|oracle| oracle.others) else { return };
     let inputs: Vec<_> = generated().into_iter().chain(real()).chain(longer_inputs()).collect();
     compare(&mut oracle, b'k', gzip, &inputs, &LEVELS);
-    // Of pgzip, only what is longer than a piece differs from that.
+    compare(&mut oracle, b'p', pgzip, &inputs, &LEVELS);
+    // What is longer than a piece is in pieces; each of them is what the shorter inputs are.
     let long = long_inputs();
     compare(&mut oracle, b'p', pgzip, &long, &[5]);
     for (index, input) in long.chunks(1).enumerate() {
