@@ -162,7 +162,7 @@ impl VolumeError {
             }
             Self::Split { source: SplitError::Changed { .. }, .. } => "wait until nobody writes to it".to_owned(),
             Self::Custody { .. } => "keep it as evidence, and give another --log".to_owned(),
-            Self::Room(_) => "make room, or write to another disk; nothing has been written".to_owned(),
+            Self::Room(_) => "make room and run the same command again, or write to another disk".to_owned(),
             Self::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
                 "make room and run the same command again: what is there is used".to_owned()
             }

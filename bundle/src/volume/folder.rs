@@ -112,6 +112,18 @@ impl Folder {
         Ok(room::check(&self.path, needed.saturating_sub(there))?)
     }
 
+    /// Leaves the folder as it was claimed, if nothing has been written: another gate may be tried in it. What can't be
+    /// removed stays, and only means that.
+    fn release(&self) {
+        let ours = [MARK, ".lock"];
+        let mut entries = fs::read_dir(&self.path).into_iter().flatten().flatten();
+        if entries.all(|entry| ours.iter().any(|name| entry.file_name() == *name)) {
+            for name in ours {
+                fs::remove_file(self.path.join(name)).ok();
+            }
+        }
+    }
+
     /// Splits `file` into the folder, and reads each volume back. `passed` hears how many bytes were read.
     pub fn split(
         &self,
@@ -120,7 +132,10 @@ impl Folder {
         gate: &Gate,
         passed: &dyn Fn(u64),
     ) -> Result<(Tables, Vec<Listed>), VolumeError> {
-        self.check_room(&set)?;
+        if let Err(full) = self.check_room(&set) {
+            self.release();
+            return Err(full);
+        }
         let mut source = File::open(file).map_err(io("read", file))?;
         let head = head_length(set.to_bytes().len(), set.volumes(), set.stripes(), 1);
         let mut writer = Writer { folder: self, first: head, block: u64::from(set.block_size) };
