@@ -48,7 +48,8 @@ fn a_package_is_made_against_what_a_site_acknowledged() {
     let _ = make(&heard, "by-code.ferry").expect_code(0, "against a code");
     assert!(ferry.read("by-code.ferry") == ferry.read("by-bundle.ferry"));
     let wrong = format!("{}{}", if heard.starts_with('4') { '5' } else { '4' }, &heard[1..]);
-    assert!(make(&wrong, "x.ferry").code != 0 && !ferry.path("x.ferry").exists());
+    let misheard = make(&wrong, "x.ferry").expect_code(3, "misheard");
+    assert!(misheard.stderr.contains("mistyped") && !ferry.path("x.ferry").exists(), "{}", misheard.stderr);
 
     ferry.write("bent.receipt", text.replace("\"serial\":1", "\"serial\":3"));
     assert!(make("bent.receipt", "x.ferry").expect_code(3, "bent").stderr.contains("is refused"));

@@ -105,14 +105,8 @@ impl StorageArgs {
 
 /// Something earlier: a bundle or a lock.
 fn open(path: &Path) -> Result<Since, Failure> {
-    // Where there is no such file, it may be what was read over a telephone.
-    if let (false, Ok(code)) = (path.exists(), ReceiptCode::parse(&path.to_string_lossy())) {
-        let found = look(Path::new("."), |lock| code.means(&lock.digest(), lock.serial))?;
-        return found.ok_or_else(|| {
-            let text =
-                format!("the code {} means serial {}, and its lock is not in this folder", path.display(), code.serial);
-            Failure::new(ExitCode::Input, text).hint("run the command where the lock or the bundle of that serial is")
-        });
+    if !path.exists() {
+        return open_code(path);
     }
     let mut magic = [0; 10];
     let read_magic = std::fs::File::open(path).and_then(|mut file| file.read_exact(&mut magic));
@@ -129,6 +123,19 @@ fn open(path: &Path) -> Result<Since, Failure> {
     let bundle = UnverifiedBundle::open(path)?.trust(&policy, &Silent)?;
     let lock = bundle.lock()?;
     Ok(Since { contents: Contents::of(&lock)?, lock, bundle: Some(Arc::new(bundle)) })
+}
+
+/// Where there is no such file, it may be what was read over a telephone: the code of a receipt.
+fn open_code(path: &Path) -> Result<Since, Failure> {
+    let code = ReceiptCode::parse(&path.to_string_lossy()).map_err(|error| {
+        let text = format!("there is no file {}, and as a receipt's code it can't be read: {error}", path.display());
+        Failure::new(ExitCode::Input, text)
+    })?;
+    look(Path::new("."), |lock| code.means(&lock.digest(), lock.serial))?.ok_or_else(|| {
+        let text =
+            format!("the code {} means serial {}, and its lock is not in this folder", path.display(), code.serial);
+        Failure::new(ExitCode::Input, text).hint("run the command where the lock or the bundle of that serial is")
+    })
 }
 
 /// What a receipt acknowledges: the lock or bundle of that digest, in the receipt's folder. Who signed it is not asked: a
