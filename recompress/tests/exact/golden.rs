@@ -91,46 +91,29 @@ fn klauspost_gzip_v1_is_frozen() {
     );
 }
 
+/// Go 1.27 took the encoder of the later klauspost over: of the generated inputs both make the same.
+const LATER: [(i8, &str); 11] = [
+    (-2, "b37e54da77baa9bda39e3b5497f1c3f9"),
+    (0, "5fb87763d968227f653bdda98ddd95f2"),
+    (1, "f6996cc9ccc222f258d270871218937f"),
+    (2, "6c0e326cb8d7338cf7eb09e9c99f7d61"),
+    (3, "424a2003b56df500e50485035b569415"),
+    (4, "4e21d9f00f2ceb2934391b9d73542e38"),
+    (5, "56d8e7b9f732ccb2b56c728ca9b3b545"),
+    (6, "9d2c65f8865436b24670b70014ffcbc6"),
+    (7, "3cb2471b714e0c1172c137ff4c719764"),
+    (8, "35a5fe45812219787a0e2d9b01144aba"),
+    (9, "f15ad2f62bfcc51d7189a9208f2843fa"),
+];
+
 #[test]
 fn klauspost_gzip_v2_is_frozen() {
-    let found = of_each_level(EncoderId::KlauspostGzipV2, &generated(), &[]);
-    assert_eq!(
-        as_text(&found),
-        [
-            (-2, "b37e54da77baa9bda39e3b5497f1c3f9"),
-            (0, "5fb87763d968227f653bdda98ddd95f2"),
-            (1, "f6996cc9ccc222f258d270871218937f"),
-            (2, "6c0e326cb8d7338cf7eb09e9c99f7d61"),
-            (3, "424a2003b56df500e50485035b569415"),
-            (4, "4e21d9f00f2ceb2934391b9d73542e38"),
-            (5, "56d8e7b9f732ccb2b56c728ca9b3b545"),
-            (6, "9d2c65f8865436b24670b70014ffcbc6"),
-            (7, "3cb2471b714e0c1172c137ff4c719764"),
-            (8, "35a5fe45812219787a0e2d9b01144aba"),
-            (9, "f15ad2f62bfcc51d7189a9208f2843fa")
-        ]
-    );
+    assert_eq!(as_text(&of_each_level(EncoderId::KlauspostGzipV2, &generated(), &[])), LATER);
 }
 
 #[test]
 fn go_flate_1_27_v1_is_frozen() {
-    let found = of_each_level(EncoderId::GoFlate127V1, &generated(), &[]);
-    assert_eq!(
-        as_text(&found),
-        [
-            (-2, "b37e54da77baa9bda39e3b5497f1c3f9"),
-            (0, "5fb87763d968227f653bdda98ddd95f2"),
-            (1, "f6996cc9ccc222f258d270871218937f"),
-            (2, "6c0e326cb8d7338cf7eb09e9c99f7d61"),
-            (3, "424a2003b56df500e50485035b569415"),
-            (4, "4e21d9f00f2ceb2934391b9d73542e38"),
-            (5, "56d8e7b9f732ccb2b56c728ca9b3b545"),
-            (6, "9d2c65f8865436b24670b70014ffcbc6"),
-            (7, "3cb2471b714e0c1172c137ff4c719764"),
-            (8, "35a5fe45812219787a0e2d9b01144aba"),
-            (9, "f15ad2f62bfcc51d7189a9208f2843fa")
-        ]
-    );
+    assert_eq!(as_text(&of_each_level(EncoderId::GoFlate127V1, &generated(), &[])), LATER);
 }
 
 #[test]
