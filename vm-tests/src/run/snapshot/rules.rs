@@ -12,6 +12,8 @@ pub(super) enum Act {
     Out,
     /// Only that it is there; of a file also kind, mode and owner.
     Shape,
+    /// Only that it is there.
+    There,
     /// A file's content, or the lines of a part, as they come out of this shell filter.
     Through(&'static str),
 }
@@ -29,7 +31,7 @@ macro_rules! rules {
     ($($at:literal $act:expr, $why:literal;)*) => { &[$(Rule { at: $at, act: $act, why: $why }),*] };
 }
 
-use Act::{Out, Shape, Through, Unseen};
+use Act::{Out, Shape, There, Through, Unseen};
 
 pub(super) const RULES: &[Rule] = rules! {
     // Files
@@ -46,7 +48,7 @@ pub(super) const RULES: &[Rule] = rules! {
     "file /var/lib/kubelet/device-plugins" Unseen, "state of a running kubelet";
     "file /var/lib/kubelet/pod-resources" Unseen, "state of a running kubelet";
     "file /var/lib/kubelet/plugins_registry" Unseen, "state of a running kubelet";
-    "file /var/lib/cni" Out, "made by libcni's cache or by host-local, whichever comes first, each with a mode of its own";
+    "file /var/lib/cni" There, "made by libcni's cache or by host-local, whichever comes first, each with a mode of its own";
     "file /var/lib/cni/networks" Unseen, "leases of pod addresses";
     "file /var/lib/cni/results" Unseen, "pods by their sandboxes";
     "file /var/lib/etcd/member" Unseen, "the database: objects are a part of their own";
@@ -121,6 +123,7 @@ pub fn rules() -> String {
         Act::Unseen => "not looked at".to_owned(),
         Act::Out => "left out".to_owned(),
         Act::Shape => "only its shape".to_owned(),
+        Act::There => "only that it is there".to_owned(),
         Act::Through(filter) => format!("through `{filter}`"),
     };
     RULES.iter().map(|rule| format!("{}: {}: {}\n", rule.at, act(rule.act), rule.why)).collect()

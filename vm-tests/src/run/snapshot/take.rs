@@ -161,6 +161,9 @@ fn normalized(entries: BTreeMap<String, String>) -> BTreeMap<String, String> {
         if !filtered && matching(&key).any(|rule| rule.act == Act::Shape) {
             value = shape(&key, &value);
         }
+        if matching(&key).any(|rule| rule.act == Act::There) {
+            value = "there".into();
+        }
         Some((key, value))
     };
     entries.into_iter().filter_map(one).collect()
@@ -196,6 +199,8 @@ mod tests {
         assert_eq!(entries["file /etc/l"], "l  /x y");
         assert_eq!((entries["rule -A X -j Y"].as_str(), entries["user etcd"].as_str()), ("×2", "x:997"));
         assert_eq!(shape("file /etc/a b", &entries["file /etc/a b"]), "f 644 root:root");
+        let folder = |mode: &str| normalized([("file /var/lib/cni".to_owned(), format!("d {mode} root:root"))].into());
+        assert!(folder("700") == folder("755") && folder("700").len() == 1, "there, with whatever mode");
     }
 
     #[test]
