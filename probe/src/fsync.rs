@@ -15,6 +15,9 @@ const BLOCK: u64 = 2300;
 /// No disk needs longer to be judged: what was written by then is enough. A disk that keeps a write in less than a
 /// millisecond does all of them before; of a slower one there are a thousand by then at 10 ms each, the limit that it is judged by.
 const LONGEST: Duration = Duration::from_secs(10);
+/// Nor do so many writes in so much time need more to follow: twenty of them are slower than the one by which the disk is
+/// judged, the 99th of a hundred.
+const ENOUGH: (usize, Duration) = (2000, Duration::from_secs(3));
 
 pub(crate) fn run(mut arguments: Arguments) -> Verdict {
     let bytes = arguments.option("--bytes")?.unwrap_or(BYTES);
@@ -55,7 +58,8 @@ fn write(path: &Path, bytes: u64, block: u64) -> std::io::Result<Vec<Duration>> 
         file.write_all(&content)?;
         file.sync_data()?;
         times.push(one.elapsed());
-        if begin.elapsed() > LONGEST {
+        let elapsed = begin.elapsed();
+        if elapsed > LONGEST || (times.len() >= ENOUGH.0 && elapsed > ENOUGH.1) {
             break;
         }
     }
