@@ -13,6 +13,8 @@ have() { command -v "$1" >/dev/null 2>&1; }
 if have timeout && timeout 1 true >/dev/null 2>&1; then limit() { timeout "$@"; }; limited=yes
 else limit() { shift; "$@"; }; limited=no; fi
 read_file() { [ -r "$1" ] && cat "$1" 2>/dev/null; }
+# The first line of a file, in $v, without a process of its own: there are a hundred of these.
+first() { v=; IFS= read -r v <"$1"; } 2>/dev/null
 now() { n=$(date +%s%N 2>/dev/null); case $n in *[!0-9]*|'') echo "$(date +%s)000000000";; ??????????) echo "${n}000000000";; *) echo "$n";; esac; }
 
 printf '\n== ferry-facts 1\n'
@@ -36,8 +38,9 @@ section identity; { echo "hostname=$(hostname 2>/dev/null || uname -n)"; echo "s
     have getent && limit 1 getent ahosts "$(uname -n)" | sed 's/ .*//' | sort -u | sed 's/^/resolves=/'
     have getent && limit 1 getent ahosts "ferry-no-such-name-$$" | sed 's/ .*//' | sort -u | sed 's/^/wildcard=/'; fi; } | p
 section links; for d in /sys/class/net/*; do [ -d "$d" ] || continue
-  driver=$(readlink "$d/device/driver" 2>/dev/null); physical=no; [ -e "$d/device" ] && physical=yes
-  echo "$(basename "$d") $(read_file "$d/address") $(read_file "$d/mtu") $(read_file "$d/operstate") $physical ${driver##*/}"; done | p
+  driver=; physical=no; [ -e "$d/device" ] && { physical=yes; driver=$(readlink "$d/device/driver" 2>/dev/null); }
+  first "$d/address"; address=$v; first "$d/mtu"; mtu=$v; first "$d/operstate"
+  echo "${d##*/} $address $mtu $v $physical ${driver##*/}"; done | p
 section ip-links; { have ip && ip -o link show; } 2>/dev/null | p
 section addresses; { have ip && { ip -o -4 addr show; ip -o -6 addr show; }; } 2>/dev/null | p
 section routes4; { have ip && ip -4 route show table all; } 2>/dev/null | head -n 2000 | p
@@ -52,7 +55,7 @@ section cpuinfo; grep -E -m 2 '^(flags|Features|model name)' /proc/cpuinfo | sor
 section meminfo; grep -E '^(MemTotal|MemAvailable|SwapTotal):' /proc/meminfo | p
 section swaps; read_file /proc/swaps | p
 section mounts; grep -Ev ' (/var/lib/kubelet/pods|/run/containerd|/run/netns|/var/lib/docker/)' /proc/self/mountinfo | head -n 500 | p
-section paths; for path in / /var /var/lib /tmp /run /etc/kubernetes /var/lib/etcd /var/lib/kubelet /etc/cni/net.d /opt/cni/bin \
+section paths; asked=; for path in / /tmp /run /etc/kubernetes /etc/cni/net.d /opt/cni/bin /var /var/lib /var/lib/etcd /var/lib/kubelet \
   /var/lib/containerd /var/lib/docker /var/lib/rancher /var/lib/k0s /var/lib/ferry "$@"; do
   kind=missing; entries=0; link=
   if [ -L "$path" ]; then kind=link; link=$(readlink -f "$path")
@@ -61,25 +64,27 @@ section paths; for path in / /var /var/lib /tmp /run /etc/kubernetes /var/lib/et
   near=$path; while [ ! -e "$near" ]; do near=$(dirname "$near"); done
   echo "path=$path"; echo "kind=$kind"; echo "link=$link"; echo "entries=$entries"; echo "mode=$(stat -c %a "$near" 2>/dev/null)"
   up=$near; [ "$near" != "$path" ] || up=$(dirname "$near"); while [ "$up" != / ] && [ -n "$up" ]; do m=$(stat -L -c %a "$up" 2>/dev/null); case $m in *[1357]|'') ;; *) echo "closed=$up";; esac; up=$(dirname "$up"); done
-  echo "df=$(limit 1 df -P -k "$near" 2>/dev/null | tail -n 1)"; echo "dfi=$(limit 1 df -P -i "$near" 2>/dev/null | tail -n 1)"
+  [ "$near" = "$asked" ] || { asked=$near; df=$(limit 1 df -P -k "$near" 2>/dev/null | tail -n 1); dfi=$(limit 1 df -P -i "$near" 2>/dev/null | tail -n 1); }
+  echo "df=$df"; echo "dfi=$dfi"
 done | p
 section xfs; if have xfs_info; then grep ' xfs ' /proc/mounts | while read -r _ at _; do echo "$at $(limit 1 xfs_info "$at" 2>/dev/null | grep -o 'ftype=[01]')"; done; fi | p
 section time; { have timedatectl && limit 5 timedatectl show 2>/dev/null; have timedatectl && limit 1 timedatectl show-timesync 2>/dev/null | grep -E '^(ServerName|ServerAddress|SystemNTPServers|LinkNTPServers|FallbackNTPServers)='
   echo "localtime=$(readlink -f /etc/localtime 2>/dev/null)"; } | p
 section chrony; { have chronyc && { limit 1 chronyc -n -c tracking; limit 1 chronyc -n -c sources; }; } 2>/dev/null | p
 section ntpq; { have ntpq && limit 1 ntpq -pn; } 2>/dev/null | p
-section sysctls; for key in net/ipv4/ip_forward net/ipv4/conf/all/forwarding net/ipv4/conf/default/forwarding net/ipv6/conf/all/forwarding net/ipv6/conf/all/disable_ipv6 \
+# One process for all of them; the kernel gives a setting to who reads it at once, and not to a shell that reads byte by byte.
+section sysctls; (cd /proc/sys && grep -Hs '' net/ipv4/ip_forward net/ipv4/conf/all/forwarding net/ipv4/conf/default/forwarding net/ipv6/conf/all/forwarding net/ipv6/conf/all/disable_ipv6 \
   net/bridge/bridge-nf-call-iptables net/bridge/bridge-nf-call-ip6tables net/ipv4/conf/all/rp_filter net/ipv4/conf/default/rp_filter net/ipv4/conf/all/arp_filter \
   net/ipv4/conf/all/arp_ignore net/ipv4/ip_local_port_range net/ipv4/ip_local_reserved_ports net/netfilter/nf_conntrack_max fs/inotify/max_user_instances \
   fs/inotify/max_user_watches fs/file-max fs/may_detach_mounts kernel/pid_max kernel/panic kernel/panic_on_oops vm/max_map_count vm/overcommit_memory vm/panic_on_oom vm/swappiness \
-  kernel/keys/root_maxkeys kernel/keys/root_maxbytes net/core/somaxconn user/max_user_namespaces; do
-  [ -r "/proc/sys/$key" ] && echo "$(echo "$key" | tr / .)=$(cat "/proc/sys/$key" 2>/dev/null)"; done | p
-section modules; release=$(uname -r); config=; [ -r /proc/config.gz ] && have zcat && config=$(zcat /proc/config.gz 2>/dev/null | grep -E '=[ym]$')
+  kernel/keys/root_maxkeys kernel/keys/root_maxbytes net/core/somaxconn user/max_user_namespaces) 2>/dev/null | sed 'h;s/:.*//;y,/,.,;G;s/\n[^:]*:/=/' | p
+section modules; loaded=" $(cut -d' ' -f1 /proc/modules 2>/dev/null | tr '\n' ' ')"; release=$(uname -r); config=; [ -r /proc/config.gz ] && have zcat && config=$(zcat /proc/config.gz 2>/dev/null | grep -E '=[ym]$')
 [ -z "$config" ] && [ -r "/boot/config-$release" ] && config=$(grep -E '=[ym]$' "/boot/config-$release")
 for pair in overlay:OVERLAY_FS br_netfilter:BRIDGE_NETFILTER nf_conntrack:NF_CONNTRACK ip_tables:IP_NF_IPTABLES ip6_tables:IP6_NF_IPTABLES nf_tables:NF_TABLES nft_compat:NFT_COMPAT \
   vxlan:VXLAN ipip:NET_IPIP dummy:DUMMY ip_vs:IP_VS ip_vs_rr:IP_VS_RR xt_set:NETFILTER_XT_SET ip_set:IP_SET veth:VETH bridge:BRIDGE xt_conntrack:NETFILTER_XT_MATCH_CONNTRACK; do
   m=${pair%%:*}; c=${pair##*:}; state=missing
-  if [ -d "/sys/module/$m" ] || grep -q "^$m " /proc/modules 2>/dev/null; then state=loaded
+  case $loaded in *" $m "*) state=loaded;; esac
+  if [ "$state" = loaded ] || [ -d "/sys/module/$m" ]; then state=loaded
   elif have modprobe && modprobe -n -q "$m" 2>/dev/null; then state=loadable
   elif [ -n "$config" ] && echo "$config" | grep -q "^CONFIG_$c=y"; then state=builtin
   elif [ -r "/lib/modules/$release/modules.builtin" ] && grep -q "/$m\.ko" "/lib/modules/$release/modules.builtin"; then state=builtin
@@ -93,7 +98,7 @@ for pair in overlay:OVERLAY_FS br_netfilter:BRIDGE_NETFILTER nf_conntrack:NF_CON
 section binaries; for b in ip iptables ip6tables nft mount umount nsenter conntrack curl socat ethtool ebtables tc touch modprobe sysctl sha256sum flock systemctl systemd-run \
   tar gzip ipset ipvsadm mountpoint findmnt losetup cp mv ln stat sync crictl containerd runc dockerd podman kubelet kubeadm kubectl etcd getenforce restorecon semanage firewall-cmd ufw \
   apparmor_parser chronyc timedatectl rpm dpkg-query apt-get dnf yum iscsiadm multipath mount.nfs lvm sftp-server; do
-  w=$(command -v "$b" 2>/dev/null) && echo "$b=$w"; done | p
+  have "$b" && { printf '%s=' "$b"; command -v "$b"; }; done | p
 section versions; { have iptables && echo "iptables=$(iptables -V 2>/dev/null)"; have containerd && echo "containerd=$(limit 1 containerd --version 2>/dev/null)"
   have runc && echo "runc=$(limit 1 runc --version 2>/dev/null | head -n 1)"; have dockerd && echo "dockerd=$(limit 1 dockerd --version 2>/dev/null)"
   have kubelet && echo "kubelet=$(limit 1 kubelet --version 2>/dev/null)"; } | p
