@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, Read};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use ferry_bundle_format::compact::StoredBlob;
 use ferry_bundle_format::digest::digest_reader;
@@ -21,8 +21,11 @@ const LARGEST_MEMBER: u64 = 1 << 30;
 pub struct Supply {
     bundle: Arc<VerifiedBundle>,
     lock: Lock,
-    archives: Mutex<BTreeMap<Digest, Arc<Vec<Member>>>>,
+    archives: Mutex<BTreeMap<Digest, Arc<Listing>>>,
 }
+
+/// What is in an archive, once it has been read; who asks meanwhile waits.
+type Listing = Mutex<Option<Arc<Vec<Member>>>>;
 
 /// A regular file in a vendor's `.tar.gz`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -119,16 +122,29 @@ impl Supply {
 
     /// The regular files in a vendor's `.tar.gz`, each with its digest. Read once.
     pub fn members(&self, file: &LockedFile) -> Result<Arc<Vec<Member>>, SupplyError> {
-        let known = self.archives.lock().unwrap_or_else(std::sync::PoisonError::into_inner).get(&file.digest).cloned();
-        if let Some(members) = known {
-            return Ok(members);
+        let listing =
+            self.archives.lock().unwrap_or_else(PoisonError::into_inner).entry(file.digest).or_default().clone();
+        let mut listing = listing.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(members) = &*listing {
+            return Ok(members.clone());
         }
         let fail = |source| SupplyError::Archive { name: file.name.as_str().to_owned(), source };
         let blob = self.bundle.blob(&file.digest)?;
         let members = Arc::new(list(&blob).map_err(fail)?);
-        let mut archives = self.archives.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        archives.insert(file.digest, members.clone());
+        *listing = Some(members.clone());
         Ok(members)
+    }
+
+    /// Begins to read what is in the vendors' archives, which takes seconds, on a thread of its own: while hosts are asked, nobody
+    /// needs it yet. What can't be read is told to whoever asks for it.
+    pub fn read_ahead(self: &Arc<Self>) {
+        let supply = self.clone();
+        std::thread::spawn(move || {
+            let packed = |file: &&LockedFile| [".tar.gz", ".tgz"].iter().any(|end| file.name.as_str().ends_with(end));
+            for file in supply.lock.files.iter().filter(packed) {
+                drop(supply.members(file));
+            }
+        });
     }
 
     /// The member of that file name in a vendor's archive, wherever in it.

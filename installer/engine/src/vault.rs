@@ -67,18 +67,20 @@ pub struct Vault {
     path: PathBuf,
     key: VaultKey,
     entries: BTreeMap<String, Zeroizing<String>>,
+    /// Whether the file holds just these.
+    is_saved: bool,
 }
 
 impl Vault {
     /// Opens the vault at `path`, or begins an empty one if there is none.
     pub fn open(path: &Path, key: VaultKey) -> Result<Self, VaultError> {
         let file = |source| VaultError::File { path: path.to_owned(), source };
-        let entries = match std::fs::read(path) {
-            Ok(sealed) => decrypt(path, &sealed, &key)?,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => BTreeMap::new(),
+        let (entries, is_saved) = match std::fs::read(path) {
+            Ok(sealed) => (decrypt(path, &sealed, &key)?, true),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => (BTreeMap::new(), false),
             Err(error) => return Err(file(error)),
         };
-        Ok(Self { path: path.to_owned(), key, entries })
+        Ok(Self { path: path.to_owned(), key, entries, is_saved })
     }
 
     /// The text of that name.
@@ -100,7 +102,11 @@ impl Vault {
 
     /// Puts a text in. [`Vault::save`] makes it last.
     pub fn put(&mut self, name: &str, text: impl Into<String>) {
-        self.entries.insert(name.to_owned(), Zeroizing::new(text.into()));
+        let text = Zeroizing::new(text.into());
+        if self.entries.get(name) != Some(&text) {
+            self.entries.insert(name.to_owned(), text);
+            self.is_saved = false;
+        }
     }
 
     /// The content of a file that comes from the vault.
@@ -122,8 +128,11 @@ impl Vault {
         }
     }
 
-    /// Writes it, sealed.
-    pub fn save(&self) -> Result<(), VaultError> {
+    /// Writes it, sealed; nothing if the file holds it already: to seal it by a passphrase takes a second.
+    pub fn save(&mut self) -> Result<(), VaultError> {
+        if self.is_saved {
+            return Ok(());
+        }
         let file = |source| VaultError::File { path: self.path.clone(), source };
         let plain: BTreeMap<&str, &str> =
             self.entries.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
@@ -144,7 +153,9 @@ impl Vault {
         let mut writer = encryptor.wrap_output(&mut sealed).map_err(file)?;
         writer.write_all(&plain).map_err(file)?;
         writer.finish().map_err(file)?;
-        write_atomically(&self.path, &sealed).map_err(file)
+        write_atomically(&self.path, &sealed).map_err(file)?;
+        self.is_saved = true;
+        Ok(())
     }
 }
 

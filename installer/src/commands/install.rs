@@ -20,6 +20,7 @@ pub(crate) struct Args {
 pub(crate) async fn run(arguments: &Args, common: &Common) -> Result<ExitCode, Failure> {
     let session = Session::open(&arguments.given.site, common)?;
     let supply = session.supply(&arguments.given.trust, common)?;
+    supply.read_ahead();
     session.began("look", Some(&supply), None);
     let facts = session.facts().await?;
     let findings = check::find(&session, &supply, &facts).await?;

@@ -56,6 +56,7 @@ pub(crate) async fn run(arguments: &Args, common: &Common) -> Result<ExitCode, F
     };
     let session = Session::open(site, common)?;
     let supply = session.supply(trust, common)?;
+    supply.read_ahead();
     session.began("plan", Some(&supply), None);
     let facts = session.facts().await?;
     let (plan, _) = make(&session, &supply, &facts).await?;
