@@ -1,7 +1,7 @@
 //! One scripted host. It answers the gather script as a Debian host of its own name, and remembers what was done to it.
 //!
-//! It understands an action by the form of the scripts alone: each changing script carries the question it asks first and the
-//! answer with which nothing is to be done. Once the change has run (and, for an upload, its file has been placed), the same
+//! It understands an action by the form of the scripts alone: each part of a changing script carries the question it asks first
+//! and the answer with which nothing is to be done. Once the change has run (and, for an upload, its file has been placed), the same
 //! question gets that answer. What it does not understand fails, so that a new kind of script is noticed.
 
 use std::collections::BTreeMap;
@@ -70,13 +70,9 @@ fn answer(script: &str, facts: &str, memory: &mut Memory) -> Answer {
     if script.starts_with(MARK) {
         return Answer::text(look(script, memory));
     }
-    if let Some((question, wanted)) = change(script) {
-        if waits_for_a_file(script) {
-            memory.pending.push((question, wanted));
-        } else {
-            memory.so.insert(question, wanted);
-        }
-        return Answer::text("");
+    let parts = parts(script);
+    if !parts.is_empty() {
+        return Answer::text(see_to(parts, memory));
     }
     if script.contains("its folder does not exist") {
         return Answer::text("free 100000000\n");
@@ -116,26 +112,82 @@ fn untouched(question: &str) -> &'static str {
     }
 }
 
-/// The question of a changing script, and the answer with which nothing is to be done.
-fn change(script: &str) -> Option<(String, String)> {
-    let rest = script.split_once("[ \"$(set +eu; exec 9>&-\n")?.1;
-    let (question, rest) = rest.split_once("\n)\" != ")?;
-    let wanted = rest.split_once(" ] || exit 0\n")?.0;
-    Some((question.trim_end_matches('\n').to_owned(), wanted.trim_matches('\'').to_owned()))
+/// A part of a changing script.
+struct Part<'a> {
+    question: &'a str,
+    wanted: String,
+    body: &'a str,
 }
 
-/// Whether the script only keeps what a file was, before the file is brought.
-fn waits_for_a_file(script: &str) -> bool {
-    let Some((_, body)) = script.split_once("\nf_log begin ") else { return false };
-    let mut lines = body.lines().skip(1);
-    lines.next().is_some_and(|line| line.starts_with("f_keep "))
-        && lines.next().is_some_and(|line| line.starts_with("f_log done "))
+/// The parts of a changing script, in order.
+fn parts(script: &str) -> Vec<Part<'_>> {
+    let mut parts = Vec::new();
+    let mut rest = script;
+    while let Some(part) = part(&mut rest, parts.len()) {
+        parts.push(part);
+    }
+    parts
+}
+
+/// The part of this number; what comes after it is left in `rest`.
+fn part<'a>(rest: &mut &'a str, n: usize) -> Option<Part<'a>> {
+    let (_, after) = rest.split_once(&format!("\np{n}() {{\n"))?;
+    let (question, after) = after.split_once(&format!("\n}}\nd{n}() {{\n"))?;
+    let (body, after) = after.split_once(&format!("\n}}\nf_part {n} "))?;
+    let (call, _) = after.split_once('\n')?;
+    // The next one is found by what stands before it.
+    *rest = &after[call.len()..];
+    let wanted = words(call).get(1)?.clone();
+    Some(Part { question: question.trim_end_matches('\n'), wanted, body })
+}
+
+/// The words of a line, as a shell reads them: bare, or in single quotes.
+fn words(line: &str) -> Vec<String> {
+    let (mut words, mut quoted, mut escaped) = (vec![String::new()], false, false);
+    for c in line.chars() {
+        match c {
+            _ if escaped => escaped = false,
+            '\'' => {
+                quoted = !quoted;
+                continue;
+            }
+            '\\' if !quoted => {
+                escaped = true;
+                continue;
+            }
+            ' ' if !quoted => {
+                words.push(String::new());
+                continue;
+            }
+            _ => {}
+        }
+        words.last_mut().expect("one").push(c);
+    }
+    words
+}
+
+/// Does what is missing, and says how everything stands.
+fn see_to(parts: Vec<Part<'_>>, memory: &mut Memory) -> String {
+    let mut said = String::new();
+    for (n, Part { question, wanted, body }) in parts.into_iter().enumerate() {
+        if memory.so.get(question) != Some(&wanted) {
+            said.push_str(&format!("\n@ferry-begin {n}\n"));
+            // The script only keeps what a file was, before the file is brought.
+            if body.starts_with("f_keep ") && body.lines().count() == 1 {
+                memory.pending.push((question.to_owned(), wanted));
+                return format!("{said}\n@ferry-seen {n} {}\n", untouched(question));
+            }
+            memory.so.insert(question.to_owned(), wanted.clone());
+        }
+        said.push_str(&format!("\n@ferry-seen {n} {wanted}\n"));
+    }
+    said
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ferry_engine::action::{Action, Block, Content, File, Folder, Piece, Run, Subject, Unit};
+    use ferry_engine::action::{self, Action, Block, Content, File, Folder, Run, Subject, Unit, Way};
 
     fn said(answer: &Answer) -> String {
         match answer {
@@ -155,7 +207,8 @@ mod tests {
             Action::Unit(Unit { name: "a.service".into(), inputs: "abc".into(), running: true }),
             Action::Run(Run::unless("it's done", Subject::Other, "[ -e /a ]\nb", "c").stamped().undone_by("d")),
         ];
-        for action in actions {
+        let other = Action::Folder(Folder::new("/etc/other", 0o755));
+        for action in &actions {
             let mut memory = Memory::default();
             let question = action.probe().unwrap();
             let ask = |memory: &mut Memory| {
@@ -163,11 +216,12 @@ mod tests {
                 action.judge(text.lines().last().unwrap())
             };
             assert!(!ask(&mut memory).satisfied, "{action:?}");
-            for piece in action.apply() {
-                match piece {
-                    Piece::Script { script, .. } => assert_eq!(said(&answer(&script, "", &mut memory)), ""),
-                    _ => assert_eq!(said(&answer("echo its digest on the host is", "", &mut memory)), ""),
-                }
+            let script = action::script(&[other.part().unwrap(), action.part().unwrap()]);
+            let heard = action::said(&said(&answer(&script, "", &mut memory)));
+            assert!(heard.begun.contains(&1) && heard.rest.is_empty(), "{heard:?}");
+            assert_eq!(action.judge(&heard.seen[&1]).satisfied, action.way() == Way::Script, "{action:?}");
+            if action.way() == Way::Upload {
+                assert_eq!(said(&answer("echo its digest on the host is", "", &mut memory)), "");
             }
             assert!(ask(&mut memory).satisfied, "{action:?}");
         }

@@ -3,8 +3,8 @@
 use ferry_bundle_format::Digest;
 use serde::{Deserialize, Serialize};
 
-use super::script::{changing, key, undoing};
-use super::{Input, Piece};
+use super::Input;
+use super::script::{Part, key, undoing};
 use crate::host::quote;
 
 /// Lines in a file.
@@ -48,7 +48,7 @@ impl Block {
     }
 
     /// The other lines stay as they are; the file keeps its owner and mode; it is replaced by rename.
-    pub(super) fn apply(&self) -> Piece {
+    pub(super) fn part(&self) -> Part {
         let body = format!(
             "p={path}; f_keep \"$p\" {key}\n[ -e \"$p\" ] || : >\"$p\"\ncp -p -- \"$p\" \"$p.ferry-part\"\n\
              {{ awk -v b={begin} -v e={end} '$0==b{{p=1}} !p{{print}} $0==e{{p=0}}' \"$p\"; cat; }} >\"$p.ferry-part\"\n\
@@ -58,10 +58,7 @@ impl Block {
             begin = quote(&self.begin()),
             end = quote(&self.end()),
         );
-        Piece::Script {
-            script: changing(&self.what(), (&self.probe(), &self.wanted()), &body),
-            input: Input::Text(self.whole()),
-        }
+        Part { what: self.what(), probe: self.probe(), wanted: self.wanted(), body, input: Input::Text(self.whole()) }
     }
 
     pub(super) fn undo(&self) -> String {

@@ -3,8 +3,8 @@
 use ferry_bundle_format::Digest;
 use serde::{Deserialize, Serialize};
 
-use super::script::{changing, key, undoing};
-use super::{Input, Piece};
+use super::Input;
+use super::script::{Part, key, undoing};
 use crate::host::{HASH, quote};
 use crate::pki::PULL_CONFIG;
 
@@ -145,48 +145,29 @@ impl File {
         format!("file:{}", self.path)
     }
 
-    pub(super) fn apply(&self) -> Vec<Piece> {
-        let path = quote(&self.path);
-        let input = match &self.content {
-            Content::Text(text) => Input::Text(text.clone()),
-            Content::Vault { name, .. } => Input::Vault(name.clone()),
-            Content::Fetched { url, .. } => return vec![self.fetch(url)],
+    pub(super) fn part(&self) -> Part {
+        let (body, input) = match &self.content {
+            Content::Text(text) => (self.received("cat >\"$part\""), Input::Text(text.clone())),
+            Content::Vault { name, .. } => (self.received("cat >\"$part\""), Input::Vault(name.clone())),
+            Content::Fetched { url, .. } => (self.received(&fetch(url)), Input::Vault(PULL_CONFIG.into())),
             Content::Blob { .. } | Content::Member { .. } => {
-                let keep = format!("f_keep {path} {}", self.key());
-                return vec![
-                    Piece::plain(changing(&self.what(), (&self.probe(), &self.wanted()), &keep)),
-                    Piece::Upload,
-                ];
+                (format!("f_keep {} {}", quote(&self.path), self.key()), Input::None)
             }
         };
-        vec![Piece::Script { script: self.received("cat >\"$part\""), input }]
+        Part { what: self.what(), probe: self.probe(), wanted: self.wanted(), body, input }
     }
 
-    /// The host takes it from the site's registry. A part that is there already is gone on with; login and password
-    /// come on standard input.
-    fn fetch(&self, url: &str) -> Piece {
-        let get = format!(
-            "curl -fsS --config - --cacert {REGISTRY_AUTHORITY} --noproxy '*' --connect-timeout 10 --speed-limit 1000 --speed-time 60 -o \"$part\""
-        );
-        let url = quote(url);
-        let receive = format!(
-            "login=$(cat); echo \"$login\" | {get} -C - {url} || {{ rm -f \"$part\"; echo \"$login\" | {get} {url}; }}"
-        );
-        Piece::Script { script: self.received(&receive), input: Input::Vault(PULL_CONFIG.into()) }
-    }
-
-    /// The script in which `receive` writes a file named `$part`, which is compared, owned, synced and renamed.
+    /// The commands in which `receive` writes a file named `$part`, which is compared, owned, synced and renamed.
     fn received(&self, receive: &str) -> String {
         let (path, part) = (quote(&self.path), quote(&format!("{}.ferry-part", self.path)));
         let (digest, mode, owner) = (self.content.digest().hex(), self.mode, quote(&self.owner));
         let (said, hash) = self.hash();
-        let body = format!(
+        format!(
             "f_keep {path} {key}\npart={part}\n(umask 077; {receive})\n\
              {said}[ \"$({hash} <\"$part\" | cut -c1-64)\" = {digest} ] || {{ rm -f \"$part\"; echo 'the content did not arrive whole' >&2; exit 1; }}\n\
              chown {owner} \"$part\"; chmod {mode:o} \"$part\"; sync \"$part\" 2>/dev/null || sync\nmv -f -- \"$part\" {path}",
             key = self.key(),
-        );
-        changing(&self.what(), (&self.probe(), &self.wanted()), &body)
+        )
     }
 
     pub(super) fn undo(&self) -> String {
@@ -203,4 +184,14 @@ impl File {
              elif [ -e $S/before/{key}.absent ]; then rm -f -- {path}; fi\nrm -f -- {path}.ferry-part {parts}* $S/before/{key} $S/before/{key}.absent"
         )
     }
+}
+
+/// The host takes it from the site's registry. A part that is there already is gone on with; login and password come on
+/// standard input.
+fn fetch(url: &str) -> String {
+    let get = format!(
+        "curl -fsS --config - --cacert {REGISTRY_AUTHORITY} --noproxy '*' --connect-timeout 10 --speed-limit 1000 --speed-time 60 -o \"$part\""
+    );
+    let url = quote(url);
+    format!("login=$(cat); echo \"$login\" | {get} -C - {url} || {{ rm -f \"$part\"; echo \"$login\" | {get} {url}; }}")
 }

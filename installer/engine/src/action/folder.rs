@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::script::{changing, key, undoing};
+use super::Input;
+use super::script::{Part, key, undoing};
 use crate::host::quote;
 
 /// A folder.
@@ -44,7 +45,7 @@ impl Folder {
         format!("folder:{}", self.path)
     }
 
-    pub(super) fn apply(&self) -> String {
+    pub(super) fn part(&self) -> Part {
         let (path, key) = (quote(&self.path), key(&self.path));
         let body = format!(
             "if [ ! -d {path} ]; then : >$S/before/{key}.absent; mkdir -p -- {path}; \
@@ -53,7 +54,7 @@ impl Folder {
             quote(&self.owner),
             self.mode
         );
-        changing(&self.what(), (&self.probe(), &self.wanted()), &body)
+        Part { what: self.what(), probe: self.probe(), wanted: self.wanted(), body, input: Input::None }
     }
 
     pub(super) fn undo(&self) -> String {

@@ -1,7 +1,7 @@
 //! What is done to a host, as data: files, folders, units, commands, registry content.
 //!
 //! An [`Action`] says what is to be so. From it follow, as text and without a host, the script that looks whether it is so
-//! ([`Action::probe`]), the scripts that make it so ([`Action::apply`]) and those that take it back ([`Action::undo`]): so a
+//! ([`Action::probe`]), the part of a script that makes it so ([`Action::part`]) and what takes it back ([`Action::undo`]): so a
 //! plan can be shown, approved, and compared with what ran. Every one of them may be cut off at any moment and run
 //! again: that is what each is written for.
 
@@ -20,12 +20,10 @@ pub use file::{Content, File, REGISTRY_AUTHORITY};
 pub use folder::Folder;
 pub use push::{Push, PushedFile, PushedImage};
 pub use run::{Run, Subject};
-pub use script::{LEDGER, STATE_FOLDER};
+pub use script::{LEDGER, Part, STATE_FOLDER, Said, said, script, stdin};
 pub use unit::Unit;
 
 use serde::{Deserialize, Serialize};
-
-use crate::host::Stdin;
 
 /// Something that is to be so on a host.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,17 +43,12 @@ pub enum Action {
     Push(Push),
 }
 
-/// One command of an action, or one transfer.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Piece {
-    /// A script, run as root.
-    Script {
-        /// The script.
-        script: String,
-        /// What stands on its standard input.
-        input: Input,
-    },
-    /// A file that comes from the bundle.
+/// How an action is made so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// By its part of a script alone.
+    Script,
+    /// Its part of a script keeps what was there; then a file comes from the bundle.
     Upload,
     /// Images go to the registry.
     Push,
@@ -124,16 +117,26 @@ impl Action {
         State { satisfied, seen: seen.to_owned() }
     }
 
-    /// What makes it so, in order.
+    /// How it is made so.
     #[must_use]
-    pub fn apply(&self) -> Vec<Piece> {
+    pub fn way(&self) -> Way {
         match self {
-            Self::File(file) => file.apply(),
-            Self::Folder(folder) => vec![Piece::plain(folder.apply())],
-            Self::Block(block) => vec![block.apply()],
-            Self::Unit(unit) => vec![Piece::plain(unit.apply())],
-            Self::Run(run) => vec![Piece::plain(run.apply())],
-            Self::Push(_) => vec![Piece::Push],
+            Self::File(file) if matches!(file.content, Content::Blob { .. } | Content::Member { .. }) => Way::Upload,
+            Self::Push(_) => Way::Push,
+            _ => Way::Script,
+        }
+    }
+
+    /// Its part of a script, which looks, and makes it so. None where no script can.
+    #[must_use]
+    pub fn part(&self) -> Option<Part> {
+        match self {
+            Self::File(file) => Some(file.part()),
+            Self::Folder(folder) => Some(folder.part()),
+            Self::Block(block) => Some(block.part()),
+            Self::Unit(unit) => Some(unit.part()),
+            Self::Run(run) => Some(run.part()),
+            Self::Push(_) => None,
         }
     }
 
@@ -173,22 +176,5 @@ impl Action {
             Self::File(file) => 120 + file.content.size() / 500_000,
             _ => 120,
         }
-    }
-}
-
-impl Piece {
-    fn plain(script: String) -> Self {
-        Self::Script { script, input: Input::None }
-    }
-}
-
-impl Input {
-    /// As a command's standard input, with `vault` to look secrets up.
-    pub fn stdin(&self, vault: &dyn Fn(&str) -> Option<crate::host::Secret>) -> Option<Stdin> {
-        Some(match self {
-            Self::None => Stdin::Empty,
-            Self::Text(text) => Stdin::Text(text.clone()),
-            Self::Vault(name) => Stdin::Secret(vault(name)?),
-        })
     }
 }

@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::script::{changing, key, undoing};
+use super::Input;
+use super::script::{Part, key, undoing};
 use crate::host::quote;
 
 /// What a probe prints when nothing is to be done.
@@ -117,7 +118,7 @@ impl Run {
         format!("if {stamp}( {}\n) >/dev/null 2>&1 </dev/null; then echo {YES}; else echo no; fi", self.question)
     }
 
-    pub(super) fn apply(&self) -> String {
+    pub(super) fn part(&self) -> Part {
         let stamp = if self.stamped {
             let (name, value) = self.stamp();
             format!(
@@ -135,7 +136,7 @@ impl Run {
         });
         // The lock is not for children that go on living, such as a unit's shim.
         let body = format!("{record}( exec 9>&-\n{}\n)\n{stamp}", self.command);
-        changing(&self.what(), (&self.probe(), YES), &body)
+        Part { what: self.what(), probe: self.probe(), wanted: YES.into(), body, input: Input::None }
     }
 
     pub(super) fn undo(&self) -> Option<String> {

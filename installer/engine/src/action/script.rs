@@ -7,9 +7,12 @@
 //! /var/lib/ferry/stamps/KEY      the inputs with which a unit was last started, or a command last ended well
 //! ```
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use ferry_bundle_format::Digest;
 
-use crate::host::quote;
+use super::Input;
+use crate::host::{Secret, Stdin, quote};
 
 /// Where ferry keeps its state on a host.
 pub const STATE_FOLDER: &str = "/var/lib/ferry";
@@ -30,24 +33,225 @@ pub(super) const PRELUDE: &str = r#"set -eu
 S=/var/lib/ferry
 umask 022
 [ -d $S/before ] && [ -d $S/stamps ] && [ -d $S/undo ] || { mkdir -p -m 700 $S $S/before $S/stamps $S/undo; }
-exec 9>$S/lock; flock -w 900 9
+exec 9>>$S/lock; flock -w 900 9
 f_sync() { sync "$1" 2>/dev/null || sync; }
 f_log() { printf '%s %s %s\n' "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$1" "$2" >>$S/ledger; f_sync $S/ledger; }
 f_keep() { [ -e "$S/before/$2" ] || [ -e "$S/before/$2.absent" ] || { if [ -e "$1" ]; then cp -a -- "$1" "$S/before/$2.part" && sync && mv -f -- "$S/before/$2.part" "$S/before/$2"; else : >"$S/before/$2.absent"; fi; }; }
 "#;
 
-/// A script that changes something: with the prelude, and entered in the ledger under `what`. When its turn has come it
-/// looks once more whether it is so already (`probe` prints `wanted`): a script that outlived its connection may have done it
-/// since somebody looked.
-pub(super) fn changing(what: &str, (probe, wanted): (&str, &str), body: &str) -> String {
-    let (what, wanted) = (quote(what), quote(wanted));
-    format!(
-        "{PRELUDE}[ \"$(set +eu; exec 9>&-\n{probe}\n)\" != {wanted} ] || exit 0\nf_log begin {what}\n{body}\nf_log done {what}\n"
-    )
+/// What an action is within a script.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Part {
+    /// Its name in the ledger.
+    pub(super) what: String,
+    /// Prints on one line how things stand, and changes nothing.
+    pub(super) probe: String,
+    /// What the probe prints when nothing is to be done.
+    pub(super) wanted: String,
+    /// Makes it so. Run under `set -eu`, in a shell of its own.
+    pub(super) body: String,
+    /// What the body reads.
+    pub(super) input: Input,
+}
+
+/// Sees to one part: `f_part NUMBER WHAT WANTED [reads]`, with the functions `pNUMBER` that looks and `dNUMBER` that does. Looks,
+/// does what is missing, looks again; what is still not as wanted ends the script. What a part reads stands on the script's
+/// standard input, after its length in bytes on a line of its own; `dd` takes just as much, and leaves the rest to those after it.
+const PARTS: &str = r#"f_see() { f_seen=$(set +eu; exec 9>&-; p$1 </dev/null) || :; }
+f_take() { read -r f_size; [ "$f_size" = 0 ] || dd bs="$f_size" count=1 iflag=fullblock 2>/dev/null; }
+f_part() {
+f_see $1
+if [ "$f_seen" = "$3" ]; then [ -z "${4-}" ] || f_take >/dev/null; else
+printf '\n@ferry-begin %s\n' $1
+f_log begin "$2"
+if [ -n "${4-}" ]; then f_take | ( d$1 ); else ( d$1 ) </dev/null; fi
+f_log done "$2"
+f_see $1
+fi
+printf '\n@ferry-seen %s %s\n' $1 "$f_seen"
+[ "$f_seen" = "$3" ] || exit 0
+}
+"#;
+
+/// One script that sees to these parts, in this order. Each looks when its turn has come whether it is so already: a script
+/// that outlived its connection may have done it since somebody looked. Each is entered in the ledger before and after.
+#[must_use]
+pub fn script(parts: &[Part]) -> String {
+    let mut script = format!("{PRELUDE}{PARTS}");
+    for (n, part) in parts.iter().enumerate() {
+        let (what, wanted) = (quote(&part.what), quote(&part.wanted));
+        let reads = if part.input == Input::None { "" } else { " reads" };
+        let (probe, body) = (part.probe.trim_end(), part.body.trim_end());
+        script.push_str(&format!("p{n}() {{\n{probe}\n}}\nd{n}() {{\n{body}\n}}\nf_part {n} {what} {wanted}{reads}\n"));
+    }
+    script
+}
+
+/// What the script of these parts reads, with `vault` to look secrets up; `None` where the vault does not hold one.
+pub fn stdin(parts: &[Part], vault: &dyn Fn(&str) -> Option<Secret>) -> Option<Stdin> {
+    let (mut text, mut secret) = (String::new(), false);
+    for part in parts {
+        let input = match &part.input {
+            Input::None => continue,
+            Input::Text(text) => Secret::new(text.as_str()),
+            Input::Vault(name) => {
+                secret = true;
+                vault(name)?
+            }
+        };
+        text.push_str(&format!("{}\n{}", input.expose().len(), input.expose()));
+    }
+    Some(match (text.is_empty(), secret) {
+        (true, _) => Stdin::Empty,
+        (false, true) => Stdin::Secret(Secret::new(text)),
+        (false, false) => Stdin::Text(text),
+    })
+}
+
+/// What a script of parts has said of itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Said {
+    /// The parts that were not as wanted, and were begun.
+    pub begun: BTreeSet<usize>,
+    /// How those stand that were looked at to the end.
+    pub seen: BTreeMap<usize, String>,
+    /// What else was printed.
+    pub rest: String,
+}
+
+/// Reads what a script of parts has printed.
+#[must_use]
+pub fn said(text: &str) -> Said {
+    let mut said = Said::default();
+    for line in text.lines() {
+        if let Some(n) = line.strip_prefix("@ferry-begin ").and_then(|n| n.parse().ok()) {
+            said.begun.insert(n);
+        } else if let Some((Ok(n), seen)) =
+            line.strip_prefix("@ferry-seen ").and_then(|rest| rest.split_once(' ')).map(|(n, seen)| (n.parse(), seen))
+        {
+            said.seen.insert(n, seen.trim().to_owned());
+        } else if !line.is_empty() {
+            said.rest.push_str(line);
+            said.rest.push('\n');
+        }
+    }
+    said
 }
 
 /// A script that takes something back, likewise.
 pub(super) fn undoing(what: &str, body: &str) -> String {
     let what = quote(what);
     format!("{PRELUDE}f_log undo {what}\n{body}\nf_log undone {what}\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+    use std::path::Path;
+    use std::process::{Command, Output, Stdio};
+
+    use super::*;
+
+    fn part(what: &str, probe: &str, body: &str, input: Input) -> Part {
+        let text = |text: &str| text.to_owned();
+        Part { what: text(what), probe: text(probe), wanted: text("yes"), body: text(body), input }
+    }
+
+    /// A part that writes what it reads into a file.
+    fn copy(name: &str, text: &str) -> Part {
+        let probe = format!("if [ -e {name} ]; then echo yes; else echo no; fi");
+        part(&format!("file:{name}"), &probe, &format!("cat >{name}"), Input::Text(text.into()))
+    }
+
+    fn run(shell: &[&str], folder: &Path, parts: &[Part]) -> (Said, Output) {
+        let vault = |name: &str| (name == "known").then(|| Secret::new("s3cret\n"));
+        let input = match stdin(parts, &vault).unwrap() {
+            Stdin::Empty => String::new(),
+            Stdin::Text(text) => text,
+            Stdin::Secret(secret) => secret.expose().to_owned(),
+        };
+        let script = script(parts).replace("/var/lib/ferry", &folder.join("state").display().to_string());
+        let mut child = Command::new(shell[0]);
+        child.args(&shell[1..]).args(["-c", &script]).current_dir(folder);
+        let mut child = child.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut pipe = child.stdin.take().unwrap();
+        // In small pieces, as they may come from a network.
+        let feed = std::thread::spawn(move || {
+            for piece in input.as_bytes().chunks(1000) {
+                if pipe.write_all(piece).is_err() {
+                    return;
+                }
+            }
+        });
+        let output = child.wait_with_output().unwrap();
+        feed.join().unwrap();
+        (said(&String::from_utf8_lossy(&output.stdout)), output)
+    }
+
+    /// The shells that `sh` is on the systems ferry knows: dash, bash.
+    const SHELLS: [&[&str]; 2] = [&["dash"], &["bash", "--posix"]];
+
+    #[test]
+    fn each_part_reads_its_own_input_whether_others_are_done_or_not() {
+        let large = "ü long line\n".repeat(20_000);
+        for shell in SHELLS {
+            let folder = tempfile::tempdir().unwrap();
+            let at = folder.path();
+            std::fs::write(at.join("b"), "old").unwrap();
+            let mut parts =
+                vec![copy("a", "first"), copy("b", &large), copy("c", ""), copy("d", &large), copy("e", "3\nx")];
+            parts.push(part("run:r", "[ ! -e r ] || echo yes", "cat; echo said; touch r", Input::None));
+            parts.push(part("file:s", "[ ! -e s ] || echo yes", "head -c 1; touch s", Input::Vault("known".into())));
+            parts.push(copy("f", "last"));
+            let (heard, output) = run(shell, at, &parts);
+            assert!(output.status.success(), "{shell:?} {output:?}");
+            assert_eq!(heard.begun, BTreeSet::from([0, 2, 3, 4, 5, 6, 7]), "{shell:?}");
+            assert!(heard.seen.len() == 8 && heard.seen.values().all(|seen| seen == "yes"), "{shell:?} {heard:?}");
+            assert_eq!(heard.rest, "said\ns\n", "{shell:?}");
+            let read = |name: &str| std::fs::read_to_string(at.join(name)).unwrap();
+            assert_eq!([read("a"), read("b"), read("c"), read("e"), read("f")], ["first", "old", "", "3\nx", "last"]);
+            assert!(read("d") == large, "{shell:?}");
+            let ledger = read("state/ledger");
+            assert_eq!(ledger.matches(" begin ").count(), 7);
+            assert!(!ledger.contains("file:b") && ledger.contains(" done run:r\n"), "{ledger}");
+            // Once more nothing is begun, and nothing of the state is touched.
+            let times = || std::fs::metadata(at.join("state/lock")).unwrap().modified().unwrap();
+            let before = times();
+            let (heard, _) = run(shell, at, &parts);
+            assert!(heard.begun.is_empty() && heard.seen.len() == 8, "{shell:?} {heard:?}");
+            assert_eq!(times(), before);
+        }
+    }
+
+    #[test]
+    fn what_fails_or_is_not_so_afterwards_ends_the_script_and_is_known() {
+        for shell in SHELLS {
+            let folder = tempfile::tempdir().unwrap();
+            let fails = part("run:fails", "echo no", "echo why >&2; false; touch never", Input::None);
+            let (heard, output) = run(shell, folder.path(), &[copy("a", "x"), fails.clone(), copy("b", "y")]);
+            assert_eq!((output.status.code(), output.stderr.as_slice()), (Some(1), b"why\n".as_slice()), "{shell:?}");
+            assert_eq!((heard.begun.last(), heard.seen.len()), (Some(&1), 1), "{shell:?}");
+            assert!(!folder.path().join("never").exists() && !folder.path().join("b").exists());
+            // So does one that reads, at the end of a pipe.
+            let reads = Part { input: Input::Text("x".into()), body: "exit 7".into(), ..fails };
+            let (heard, output) = run(shell, folder.path(), &[reads, copy("b", "y")]);
+            assert_eq!((output.status.code(), heard.seen.len()), (Some(7), 0), "{shell:?}");
+            let lies = part("run:lies", "echo 'not yet'", "true", Input::None);
+            let (heard, output) = run(shell, folder.path(), &[lies, copy("b", "y")]);
+            assert!(
+                output.status.success() && heard.seen[&0] == "not yet" && heard.seen.len() == 1,
+                "{shell:?} {heard:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_secret_among_the_inputs_makes_all_of_them_one_and_a_missing_one_is_noticed() {
+        let secret = part("file:s", "", "", Input::Vault("known".into()));
+        let vault = |name: &str| (name == "known").then(|| Secret::new("x"));
+        assert!(matches!(stdin(&[copy("a", "b")], &vault), Some(Stdin::Text(text)) if text == "1\nb"));
+        assert!(matches!(stdin(&[copy("a", "b"), secret.clone()], &vault), Some(Stdin::Secret(_))));
+        assert!(matches!(stdin(&[part("run:r", "", "", Input::None)], &vault), Some(Stdin::Empty)));
+        assert!(stdin(&[secret], &|_| None).is_none());
+    }
 }

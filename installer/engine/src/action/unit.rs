@@ -5,7 +5,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::script::{changing, key, undoing};
+use super::Input;
+use super::script::{Part, key, undoing};
 use crate::host::quote;
 
 /// A unit.
@@ -36,7 +37,7 @@ impl Unit {
         format!("unit:{}", self.name)
     }
 
-    pub(super) fn apply(&self) -> String {
+    pub(super) fn part(&self) -> Part {
         let (name, key) = (quote(&self.name), key(&format!("unit:{}", self.name)));
         let start = if self.running {
             // What systemd says first is rarely the reason; the unit's own last lines are.
@@ -51,7 +52,7 @@ impl Unit {
             "systemctl daemon-reload\n[ -e $S/before/unit-{key} ] || {{ printf '%s %s\\n' \"$(systemctl is-enabled {name} 2>/dev/null || :)\" \"$(systemctl is-active {name} 2>/dev/null || :)\" >$S/before/unit-{key}.part; mv -f $S/before/unit-{key}.part $S/before/unit-{key}; }}\nsystemctl enable -q {name}\n{start}printf '%s' {} >$S/stamps/{key}.part; f_sync $S/stamps/{key}.part; mv -f $S/stamps/{key}.part $S/stamps/{key}",
             quote(&self.inputs)
         );
-        changing(&self.what(), (&self.probe(), &self.wanted()), &body)
+        Part { what: self.what(), probe: self.probe(), wanted: self.wanted(), body, input: Input::None }
     }
 
     pub(super) fn undo(&self) -> String {

@@ -5,6 +5,7 @@
 //! as they were when it was made. Stages come one after the other; within a stage hosts work in parallel, and each
 //! host's steps come in order.
 
+mod batch;
 mod build;
 mod diff;
 mod drift;
@@ -14,6 +15,7 @@ mod probe;
 mod show;
 mod summary;
 
+pub use batch::{Batch, batches, deadline};
 pub use build::build;
 pub use drift::{Drift, drift};
 pub use file::{PlanFileError, load, save};

@@ -1,4 +1,4 @@
-//! Looks how the actions of a plan stand on the hosts. As a rule one command a step.
+//! Looks how the actions of a plan stand on the hosts, in as few commands as a host takes.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use futures_util::stream::{self, TryStreamExt as _};
 
-use super::{Plan, Planned, Step};
+use super::batch::LARGEST;
+use super::{Plan, Planned};
 use crate::action::{Action, Content, State};
 use crate::host::{Command, Host, HostError, HostErrorKind, quote};
 use crate::registry;
@@ -16,8 +17,6 @@ use crate::run::Workshop;
 const TOGETHER: usize = 32;
 /// The largest text that is kept for the plan's diff, in bytes.
 const SHOWN: u64 = 32 << 10;
-/// The largest script that is sent, in bytes: half of what a host takes.
-const LARGEST: usize = 32 << 10;
 /// What stands before each answer of a probe.
 const MARK: &str = "@ferry-probe";
 
@@ -25,7 +24,7 @@ const MARK: &str = "@ferry-probe";
 pub async fn look(host: &dyn Host, actions: &[&Action], workshop: &Workshop) -> Result<Vec<State>, HostError> {
     let mut states: Vec<Option<State>> = vec![None; actions.len()];
     for script in scripts(actions) {
-        let command = Command::root(script).within(Duration::from_secs(120));
+        let command = Command::root(script).within(Duration::from_secs(300));
         let text = host.run(&command).await?.text();
         let mut current = None;
         for line in text.lines() {
@@ -68,16 +67,19 @@ pub async fn survey(
     hosts: &BTreeMap<String, Arc<dyn Host>>,
     workshop: &Workshop,
 ) -> Result<(), HostError> {
-    let steps: Vec<&mut Step> = plan.stages.iter_mut().flat_map(|stage| &mut stage.steps).collect();
-    stream::iter(steps.into_iter().map(Ok))
-        .try_for_each_concurrent(TOGETHER, |step| async move {
-            let Some(host) = hosts.get(&step.host) else {
+    let mut of_hosts: BTreeMap<String, Vec<&mut Planned>> = BTreeMap::new();
+    for step in plan.stages.iter_mut().flat_map(|stage| &mut stage.steps) {
+        of_hosts.entry(step.host.clone()).or_default().extend(&mut step.actions);
+    }
+    stream::iter(of_hosts.into_iter().map(Ok))
+        .try_for_each_concurrent(TOGETHER, |(name, all)| async move {
+            let Some(host) = hosts.get(&name) else {
                 let why = HostErrorKind::Lost("it is in the plan, but not in the site".into());
-                return Err(HostError::new(step.host.clone(), why));
+                return Err(HostError::new(name, why));
             };
-            let actions: Vec<&Action> = step.actions.iter().map(|planned| &planned.action).collect();
+            let actions: Vec<&Action> = all.iter().map(|planned| &planned.action).collect();
             let states = look(host.as_ref(), &actions, workshop).await?;
-            for (planned, state) in step.actions.iter_mut().zip(states) {
+            for (planned, state) in all.into_iter().zip(states) {
                 planned.text = current(host.as_ref(), planned, &state).await?;
                 planned.before = Some(state);
             }

@@ -1,9 +1,12 @@
 //! A plan as text: every command and file that will touch a host, in order, with no secret in it.
 
+use std::ops::Range;
+
 use ferry_bundle_format::Digest;
 
-use super::{Plan, Planned, Step, diff};
-use crate::action::{Action, Content, Input, Piece};
+use super::{Batch, Plan, Planned, Step, batches, diff};
+use crate::action::{Action, Content, Part, Way, script, stdin};
+use crate::host::{Secret, Stdin};
 
 /// A command of a plan, as it will run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,24 +26,33 @@ pub struct Listed {
 pub fn commands(plan: &Plan) -> Vec<Listed> {
     let mut list = Vec::new();
     for step in plan.steps() {
-        for planned in step.actions.iter().filter(|planned| !planned.is_done()) {
-            for piece in planned.action.apply() {
-                if let Piece::Script { script, input } = piece {
-                    let listed = Listed { step: step.id.clone(), host: step.host.clone(), script, input: name(&input) };
-                    list.push(listed);
-                }
+        for range in open_batches(step) {
+            let parts: Vec<Part> = step.actions[range].iter().filter_map(|planned| planned.action.part()).collect();
+            if !parts.is_empty() {
+                let (step, host) = (step.id.clone(), step.host.clone());
+                list.push(Listed { step, host, script: script(&parts), input: input(&parts) });
             }
         }
     }
     list
 }
 
-/// How the journal names what a command reads.
-fn name(input: &Input) -> String {
-    match input {
-        Input::None => "nothing".into(),
-        Input::Text(text) => format!("{} bytes, {}", text.len(), Digest::of(text.as_bytes()).short()),
-        Input::Vault(_) => "«secret»".into(),
+/// The actions that are seen to together, where something is to be done.
+fn open_batches(step: &Step) -> impl Iterator<Item = Range<usize>> {
+    let range = |batch| match batch {
+        Batch::Script(range) => range,
+        Batch::Transfer(n) => n..n + 1,
+    };
+    let open = |range: &Range<usize>| step.actions[range.clone()].iter().any(|planned| !planned.is_done());
+    batches(step).into_iter().map(range).filter(open)
+}
+
+/// How the journal names what the script of these parts reads.
+fn input(parts: &[Part]) -> String {
+    match stdin(parts, &|_| Some(Secret::new(""))) {
+        Some(Stdin::Text(text)) => format!("{} bytes, {}", text.len(), Digest::of(text.as_bytes()).short()),
+        Some(Stdin::Secret(_)) => "«secret»".into(),
+        Some(Stdin::Empty) | None => "nothing".into(),
     }
 }
 
@@ -68,7 +80,30 @@ pub fn show(plan: &Plan, all: bool) -> String {
 
 fn show_step(step: &Step, all: bool, text: &mut String) {
     text.push_str(&format!("\n-- {}: {}\n", step.id, step.title));
-    for planned in &step.actions {
+    let mut shown = 0;
+    for range in open_batches(step) {
+        show_actions(&step.actions[shown..range.end], all, text);
+        shown = range.end;
+        let together = &step.actions[range];
+        let parts: Vec<Part> = together.iter().filter_map(|planned| planned.action.part()).collect();
+        if !parts.is_empty() {
+            let reads = match input(&parts).as_str() {
+                "nothing" => String::new(),
+                reads => format!("   # reads {reads}"),
+            };
+            indented("$", &format!("{}{reads}", script(&parts).trim_end()), text);
+        }
+        match together.first().map(|planned| planned.action.way()) {
+            Some(Way::Upload) => text.push_str("     > upload over SSH to a part file, digest compared, renamed\n"),
+            Some(Way::Push) => text.push_str("     > push by the distribution API through the SSH connection\n"),
+            Some(Way::Script) | None => {}
+        }
+    }
+    show_actions(&step.actions[shown..], all, text);
+}
+
+fn show_actions(actions: &[Planned], all: bool, text: &mut String) {
+    for planned in actions {
         if planned.is_done() {
             if all {
                 text.push_str(&format!("   = {}\n", planned.action.title()));
@@ -78,20 +113,6 @@ fn show_step(step: &Step, all: bool, text: &mut String) {
         text.push_str(&format!("   {} {}{}\n", sign(planned), planned.action.title(), detail(&planned.action)));
         for line in content(planned).lines() {
             text.push_str(&format!("       {line}\n"));
-        }
-        if let Some(probe) = planned.action.probe() {
-            indented("?", &probe, text);
-        }
-        for piece in planned.action.apply() {
-            match piece {
-                Piece::Script { script, input } => {
-                    let reads =
-                        if input == Input::None { String::new() } else { format!("   # reads {}", name(&input)) };
-                    indented("$", &format!("{}{reads}", script.trim_end()), text);
-                }
-                Piece::Upload => text.push_str("     > upload over SSH to a part file, digest compared, renamed\n"),
-                Piece::Push => text.push_str("     > push by the distribution API through the SSH connection\n"),
-            }
         }
     }
 }

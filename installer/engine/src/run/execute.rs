@@ -1,11 +1,13 @@
-//! One step on one host: look, do what is missing, look again.
+//! One step on one host: look, do what is missing, look again; as much of it in one command as can be.
 
+use std::collections::BTreeMap;
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
-use crate::action::{Action, Content, Piece, State};
+use crate::action::{self, Action, Content, Part};
 use crate::event::{Event, Outcome};
-use crate::host::{Command, Host, HostError, Upload};
-use crate::plan::{Planned, Step, look};
+use crate::host::{Command, Host, HostError, HostErrorKind, Upload};
+use crate::plan::{self, Batch, Step, look};
 use crate::registry;
 use crate::supply::SupplyError;
 
@@ -103,91 +105,179 @@ pub(super) fn chain(error: &dyn std::error::Error) -> String {
 }
 
 async fn actions(host: &dyn Host, step: &Step, workshop: &Workshop) -> Result<StepDone, StepError> {
-    let all: Vec<&Action> = step.actions.iter().map(|planned| &planned.action).collect();
-    let failed = |title: &str, source| StepError::Host { title: title.to_owned(), source };
-    let mut states = look(host, &all, workshop).await.map_err(|source| failed(&step.title, source))?;
-    let (mut changed, mut already) = (0, 0);
-    for (n, Planned { action, .. }) in step.actions.iter().enumerate() {
-        let outcome = if states[n].satisfied {
-            already += 1;
-            Outcome::Already
-        } else if workshop.stop.asked() {
-            return Ok(StepDone { outcome: Outcome::Stopped, changed, already });
+    let mut worker = Worker { host, step, workshop, outcomes: vec![None; step.actions.len()], told: 0, lost: false };
+    for batch in plan::batches(step) {
+        if workshop.stop.asked() {
+            return Ok(worker.done(Some(Outcome::Stopped)));
+        }
+        let mut patience = Patience::default();
+        worker.lost = false;
+        while let Err((n, error)) = worker.once(&batch).await {
+            worker.tell();
+            worker.lost |= error.is_absence();
+            let action = &step.actions[n].action;
+            if !patience.allows(n, action, &error) || workshop.stop.asked() {
+                return Err(error);
+            }
+            let (title, why, attempt) = (action.title(), chain(&error), patience.attempt(n));
+            workshop.journal.record(&Event::Retry { step: step.id.clone(), title, why, attempt });
+            tokio::time::sleep(Duration::from_secs(2 * u64::from(attempt))).await;
+        }
+        worker.tell();
+    }
+    Ok(worker.done(None))
+}
+
+/// How often something has been tried.
+#[derive(Default)]
+struct Patience {
+    reconnects: u32,
+    tries: BTreeMap<usize, u32>,
+}
+
+impl Patience {
+    /// Notes that action `n` has failed; whether it may be tried again.
+    fn allows(&mut self, n: usize, action: &Action, error: &StepError) -> bool {
+        if error.is_absence() && self.reconnects < RECONNECTS {
+            self.reconnects += 1;
+            return true;
+        }
+        let own = if let Action::Run(run) = action { run.retries } else { 0 };
+        let tries = self.tries.entry(n).or_default();
+        *tries += 1;
+        *tries <= own
+    }
+
+    /// The number of the next attempt, counted from 1.
+    fn attempt(&self, n: usize) -> u32 {
+        1 + self.reconnects + self.tries.get(&n).copied().unwrap_or(0)
+    }
+}
+
+/// Works on a step, and knows what has become of its actions so far.
+struct Worker<'a> {
+    host: &'a dyn Host,
+    step: &'a Step,
+    workshop: &'a Workshop,
+    /// How each action has ended.
+    outcomes: Vec<Option<Outcome>>,
+    /// How many of them the journal has.
+    told: usize,
+    /// Whether the connection broke while this batch was under way.
+    lost: bool,
+}
+
+/// Which action failed, and why.
+type Failed = (usize, StepError);
+
+impl Worker<'_> {
+    fn action(&self, n: usize) -> &Action {
+        &self.step.actions[n].action
+    }
+
+    /// The first of these that has not ended.
+    fn open(&self, range: &Range<usize>) -> Option<usize> {
+        range.clone().find(|n| self.outcomes[*n].is_none())
+    }
+
+    /// Enters in the journal what has ended, in order.
+    fn tell(&mut self) {
+        while let Some(Some(outcome)) = self.outcomes.get(self.told).copied() {
+            let title = self.action(self.told).title();
+            let event = Event::Action { step: self.step.id.clone(), action: self.told, title, outcome };
+            self.workshop.journal.record(&event);
+            self.told += 1;
+        }
+    }
+
+    fn done(&self, early: Option<Outcome>) -> StepDone {
+        let count = |wanted| self.outcomes.iter().filter(|one| **one == Some(wanted)).count();
+        let (changed, already) = (count(Outcome::Changed), count(Outcome::Already));
+        let outcome = early.unwrap_or(if changed > 0 { Outcome::Changed } else { Outcome::Already });
+        StepDone { outcome, changed, already }
+    }
+
+    /// Does what is missing, once.
+    async fn once(&mut self, batch: &Batch) -> Result<(), Failed> {
+        match batch {
+            Batch::Script(range) => self.script(range.clone()).await,
+            Batch::Transfer(n) => self.transfer(*n).await.map_err(|error| (*n, error)),
+        }
+    }
+
+    /// One script for several actions. What was done when the connection broke is known from the next try: it was not so when
+    /// the plan was made, and is so now.
+    async fn script(&mut self, range: Range<usize>) -> Result<(), Failed> {
+        let (from, step) = (range.start, self.step);
+        let failed = |n: usize, source| (n, StepError::Host { title: step.actions[n].action.title(), source });
+        let parts: Vec<Part> = range.clone().filter_map(|n| self.action(n).part()).collect();
+        let command = self.command(&parts, range.clone()).map_err(|error| (from, error))?;
+        let mut output =
+            self.host.run(&command).await.map_err(|source| failed(self.open(&range).unwrap_or(from), source))?;
+        let said = action::said(&output.text());
+        for (&n, seen) in &said.seen {
+            let Some(planned) = step.actions[range.clone()].get(n).filter(|one| one.action.judge(seen).satisfied)
+            else {
+                continue;
+            };
+            let (begun, known) = (said.begun.contains(&n), &mut self.outcomes[from + n]);
+            known.get_or_insert(if begun || (self.lost && !planned.is_done()) {
+                Outcome::Changed
+            } else {
+                Outcome::Already
+            });
+        }
+        let at = self.open(&range);
+        output.stdout = said.rest.into_bytes();
+        output.ok(self.host.name(), &command).map_err(|source| failed(at.unwrap_or(from), source))?;
+        let Some(n) = at else { return Ok(()) };
+        let title = self.action(n).title();
+        Err(match said.seen.get(&(n - from)) {
+            Some(seen) => (n, StepError::NotSo { title, seen: seen.clone() }),
+            None => {
+                let why = HostErrorKind::Lost(format!("the host did not say how `{title}` stands"));
+                failed(n, HostError::new(self.host.name(), why))
+            }
+        })
+    }
+
+    /// The command that runs the script of these parts.
+    fn command(&self, parts: &[Part], range: Range<usize>) -> Result<Command, StepError> {
+        let missing = || StepError::Vault { title: self.action(range.start).title() };
+        let stdin = action::stdin(parts, &|name| self.workshop.vault.get(name)).ok_or_else(missing)?;
+        let seconds = plan::deadline(range.clone().map(|n| self.action(n)));
+        Ok(Command::root(action::script(parts)).reading(stdin).within(Duration::from_secs(seconds)))
+    }
+
+    /// A file from the bundle, or images to the registry.
+    async fn transfer(&mut self, n: usize) -> Result<(), StepError> {
+        let action = self.action(n);
+        let title = action.title();
+        let failed = |source| StepError::Host { title: title.clone(), source };
+        let look = async || look(self.host, &[action], self.workshop).await.map_err(failed);
+        let before = look().await?;
+        if before.iter().all(|state| state.satisfied) {
+            let earlier = self.lost && !self.step.actions[n].is_done();
+            self.outcomes[n] = Some(if earlier { Outcome::Changed } else { Outcome::Already });
+            return Ok(());
+        }
+        if let Action::Push(push) = action {
+            registry::push(self.host, push, self.workshop).await.map_err(failed)?;
         } else {
-            make_so(host, step, n, &mut states, workshop).await?;
-            changed += 1;
-            Outcome::Changed
-        };
-        workshop.journal.record(&Event::Action { step: step.id.clone(), action: n, title: action.title(), outcome });
-    }
-    let outcome = if changed > 0 { Outcome::Changed } else { Outcome::Already };
-    Ok(StepDone { outcome, changed, already })
-}
-
-/// Does an action, as often as it may be tried, until the host shows that it is so. Looks at the next one, too:
-/// what was just done may have settled it.
-async fn make_so(
-    host: &dyn Host,
-    step: &Step,
-    n: usize,
-    states: &mut [State],
-    workshop: &Workshop,
-) -> Result<(), StepError> {
-    let action = &step.actions[n].action;
-    let own = match action {
-        Action::Run(run) => run.retries,
-        _ => 0,
-    };
-    let (mut tries, mut reconnects) = (1, 0);
-    loop {
-        let error = match once(host, step, n, states, workshop).await {
-            Ok(()) => return Ok(()),
-            Err(error) => error,
-        };
-        let lost = error.is_absence() && reconnects < RECONNECTS;
-        if (!lost && tries > own) || workshop.stop.asked() {
-            return Err(error);
-        }
-        reconnects += u32::from(lost);
-        tries += u32::from(!lost);
-        let (title, why) = (action.title(), chain(&error));
-        workshop.journal.record(&Event::Retry { step: step.id.clone(), title, why, attempt: tries + reconnects });
-        tokio::time::sleep(Duration::from_secs(2 * u64::from(tries + reconnects))).await;
-    }
-}
-
-async fn once(
-    host: &dyn Host,
-    step: &Step,
-    n: usize,
-    states: &mut [State],
-    workshop: &Workshop,
-) -> Result<(), StepError> {
-    let action = &step.actions[n].action;
-    let title = action.title();
-    let failed = |source| StepError::Host { title: title.clone(), source };
-    for piece in action.apply() {
-        match piece {
-            Piece::Script { script, input } => {
-                let stdin = input.stdin(&|name| workshop.vault.get(name));
-                let stdin = stdin.ok_or_else(|| StepError::Vault { title: title.clone() })?;
-                let command = Command::root(script).reading(stdin).within(Duration::from_secs(action.deadline()));
-                host.run(&command).await.and_then(|output| output.ok(host.name(), &command)).map_err(failed)?;
+            if let Some(part) = action.part() {
+                let command = self.command(&[part], n..n + 1)?;
+                let output = self.host.run(&command).await.map_err(failed)?;
+                output.ok(self.host.name(), &command).map_err(failed)?;
             }
-            Piece::Upload => upload(host, action, workshop).await?,
-            Piece::Push => {
-                let Action::Push(push) = action else { continue };
-                registry::push(host, push, workshop).await.map_err(failed)?;
-            }
+            upload(self.host, action, self.workshop).await?;
         }
+        let after = look().await?;
+        if let Some(state) = after.into_iter().find(|state| !state.satisfied) {
+            return Err(StepError::NotSo { title, seen: state.seen });
+        }
+        self.outcomes[n] = Some(Outcome::Changed);
+        Ok(())
     }
-    let mut again = vec![action];
-    again.extend(step.actions.get(n + 1).map(|planned| &planned.action));
-    let seen = look(host, &again, workshop).await.map_err(failed)?;
-    for (offset, state) in seen.into_iter().enumerate() {
-        states[n + offset] = state;
-    }
-    if states[n].satisfied { Ok(()) } else { Err(StepError::NotSo { title, seen: states[n].seen.clone() }) }
 }
 
 async fn upload(host: &dyn Host, action: &Action, workshop: &Workshop) -> Result<(), StepError> {
