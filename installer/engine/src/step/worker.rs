@@ -6,7 +6,7 @@ use ferry_bundle_format::Digest;
 use super::context::{Context, StepBuildError};
 use super::control_plane::{KUBECTL, patches};
 use super::kubeadm::{self, endpoint};
-use crate::action::{Action, Run, Subject};
+use crate::action::{Action, Folder, Run, Subject};
 use crate::host::quote;
 use crate::plan::Step;
 use crate::site::Host;
@@ -50,6 +50,8 @@ pub(super) fn steps(context: &mut Context<'_>, host: &Host) -> Result<Vec<Step>,
     let config = Digest::of(text.as_bytes()).hex()[..12].to_owned();
     let mut actions = vec![Action::File(context.rendered_file(host, CONFIG, text, 0o600)?)];
     actions.extend(patches(context, host)?);
+    // kubeadm would make it, and an uninstall could not know whose it is.
+    actions.push(Action::Folder(Folder::new("/etc/kubernetes/pki", 0o755)));
     let joined = "[ -s /etc/kubernetes/kubelet.conf ] && [ -e /var/lib/kubelet/pki/kubelet-client-current.pem ] && [ -s /var/lib/kubelet/config.yaml ] && systemctl is-active -q kubelet";
     let clean = "systemctl stop kubelet 2>/dev/null || :\nrm -rf /etc/kubernetes/kubelet.conf /etc/kubernetes/bootstrap-kubelet.conf /etc/kubernetes/pki/ca.crt /var/lib/kubelet/pki /var/lib/kubelet/config.yaml /var/lib/kubelet/kubeadm-flags.env";
     let command = format!(
