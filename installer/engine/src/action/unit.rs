@@ -9,6 +9,11 @@ use super::Input;
 use super::script::{Part, key, undoing};
 use crate::host::quote;
 
+/// systemd reads a unit that it does not know when it is asked for it. It is told to read all of them anew, which costs a third of a
+/// second of processor time, only where files of those that it knows have changed.
+const RELOAD: &str =
+    "if systemctl show -p NeedDaemonReload '*' 2>/dev/null | grep -q =yes; then systemctl daemon-reload; fi\n";
+
 /// A unit.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Unit {
@@ -49,7 +54,7 @@ impl Unit {
             String::new()
         };
         let body = format!(
-            "systemctl daemon-reload\n[ -e $S/before/unit-{key} ] || {{ printf '%s %s\\n' \"$(systemctl is-enabled {name} 2>/dev/null || :)\" \"$(systemctl is-active {name} 2>/dev/null || :)\" >$S/before/unit-{key}.part; mv -f $S/before/unit-{key}.part $S/before/unit-{key}; }}\nsystemctl enable -q {name}\n{start}printf '%s' {} >$S/stamps/{key}.part; f_sync $S/stamps/{key}.part; mv -f $S/stamps/{key}.part $S/stamps/{key}",
+            "{RELOAD}[ \"$(systemctl show -p LoadState {name} 2>/dev/null)\" = LoadState=loaded ] || systemctl daemon-reload\n[ -e $S/before/unit-{key} ] || {{ printf '%s %s\\n' \"$(systemctl is-enabled {name} 2>/dev/null || :)\" \"$(systemctl is-active {name} 2>/dev/null || :)\" >$S/before/unit-{key}.part; mv -f $S/before/unit-{key}.part $S/before/unit-{key}; }}\nsystemctl enable -q --no-reload {name}\n{start}printf '%s' {} >$S/stamps/{key}.part; f_sync $S/stamps/{key}.part; mv -f $S/stamps/{key}.part $S/stamps/{key}",
             quote(&self.inputs)
         );
         Part { what: self.what(), probe: self.probe(), wanted: self.wanted(), body, input: Input::None }
