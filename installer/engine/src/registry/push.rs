@@ -1,11 +1,12 @@
 //! Looks which images and files a registry holds, and sends the rest, each blob once.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use ferry_bundle_format::Digest;
 use ferry_bundle_format::lock::{LockedImage, Pin};
 use ferry_bundle_format::oci::MAX_DOCUMENT;
+use futures_util::future::try_join_all;
 
 use super::client::{Access, Client};
 use super::files;
@@ -69,30 +70,71 @@ async fn files_missing(client: &mut Client, push: &Push) -> Result<Option<Vec<u8
     Ok((held.as_deref() != Some(digest.as_str())).then_some(manifest))
 }
 
-/// Sends what the registry does not hold. Cut off, a rerun sends what is still missing.
+/// Sends what the registry does not hold, over a few connections at once. Cut off, a rerun sends what is still missing.
 pub async fn push(host: &dyn Host, push: &Push, workshop: &Workshop) -> Result<(), HostError> {
     let access = access(host, push, workshop)?;
     let nobody = || HostError::new(host.name(), HostErrorKind::Lost(format!("nothing listens on port {}", push.port)));
-    let client = Client::connect(host, &access).await?.ok_or_else(nobody)?;
-    let mut sender = Sender { client, host: host.name(), workshop, sent: BTreeMap::new() };
-    for image in missing(&mut sender.client, push).await? {
-        sender.image(image).await?;
+    let mut client = Client::connect(host, &access).await?.ok_or_else(nobody)?;
+    let mut jobs: VecDeque<Job<'_>> = missing(&mut client, push).await?.into_iter().map(Job::Image).collect();
+    let manifest = files_missing(&mut client, push).await?;
+    if manifest.is_some() {
+        jobs.push_back(Job::Empty);
+        jobs.extend(push.files.iter().map(Job::File));
     }
-    if let Some(manifest) = files_missing(&mut sender.client, push).await? {
-        sender.files(&push.files, manifest).await?;
+    let others = LANES.min(jobs.len()).saturating_sub(1);
+    let (jobs, sent) = (Mutex::new(jobs), Sent::default());
+    let sender = |client| Sender { client, host: host.name(), workshop, sent: &sent };
+    let mut lanes = vec![sender(client)];
+    for _ in 0..others {
+        lanes.push(sender(Client::connect(host, &access).await?.ok_or_else(nobody)?));
+    }
+    let mut idle = try_join_all(lanes.into_iter().map(|lane| lane.work(&jobs))).await?;
+    // What holds the files together comes when all of them are there.
+    if let (Some(manifest), Some(last)) = (manifest, idle.pop().as_mut()) {
+        let tag = files::tag(&Digest::of(&manifest));
+        last.client.put(files::FILES_REPOSITORY, &tag, MANIFEST, manifest).await?;
     }
     Ok(())
 }
+
+/// Connections over which a registry is filled: while it keeps what one has brought, another brings more.
+const LANES: usize = 2;
+
+/// Something to send.
+enum Job<'a> {
+    Image(&'a PushedImage),
+    File(&'a PushedFile),
+    /// What stands for a configuration in the manifest of the files.
+    Empty,
+}
+
+/// Blobs sent in this run, and where to: the next repository mounts them from there. Who wants one that is just being sent waits.
+type Sent = Mutex<BTreeMap<Digest, Arc<tokio::sync::Mutex<Option<String>>>>>;
 
 struct Sender<'a> {
     client: Client,
     host: &'a str,
     workshop: &'a Workshop,
-    /// Blobs sent in this run, and where to: the next repository mounts them from there.
-    sent: BTreeMap<Digest, String>,
+    sent: &'a Sent,
 }
 
 impl Sender<'_> {
+    /// Sends what is next, until nothing is left.
+    async fn work(mut self, jobs: &Mutex<VecDeque<Job<'_>>>) -> Result<Self, HostError> {
+        let next = || jobs.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+        while let Some(job) = next() {
+            match job {
+                Job::Image(image) => self.image(image).await?,
+                Job::File(file) => self.file(file).await?,
+                Job::Empty => {
+                    let empty = Bytes(Arc::new(files::EMPTY.to_vec()));
+                    self.blob(files::FILES_REPOSITORY, &Digest::of(files::EMPTY), Arc::new(empty)).await?;
+                }
+            }
+        }
+        Ok(self)
+    }
+
     fn broken(&self, error: &SupplyError) -> HostError {
         HostError::new(self.host, HostErrorKind::Upload { path: "the registry".into(), why: error.to_string() })
     }
@@ -129,19 +171,11 @@ impl Sender<'_> {
         Ok((documents, (carried.media_type.clone(), self.document(carried)?)))
     }
 
-    /// Sends files, and last of all what holds them together.
-    async fn files(&mut self, files: &[PushedFile], manifest: Vec<u8>) -> Result<(), HostError> {
-        let repository = files::FILES_REPOSITORY;
-        let empty = Bytes(Arc::new(files::EMPTY.to_vec()));
-        self.blob(repository, &Digest::of(files::EMPTY), Arc::new(empty)).await?;
-        for file in files {
-            let source = self.workshop.supply.source(&file.content).map_err(|error| self.broken(&error))?;
-            let gone = || SupplyError::Missing { what: file.name.clone(), arch: ferry_bundle_format::Arch::Amd64 };
-            let source = source.ok_or_else(|| self.broken(&gone()))?;
-            self.blob(repository, &file.content.digest(), source).await?;
-        }
-        let digest = Digest::of(&manifest);
-        self.client.put(repository, &files::tag(&digest), MANIFEST, manifest).await
+    async fn file(&mut self, file: &PushedFile) -> Result<(), HostError> {
+        let source = self.workshop.supply.source(&file.content).map_err(|error| self.broken(&error))?;
+        let gone = || SupplyError::Missing { what: file.name.clone(), arch: ferry_bundle_format::Arch::Amd64 };
+        let source = source.ok_or_else(|| self.broken(&gone()))?;
+        self.blob(files::FILES_REPOSITORY, &file.content.digest(), source).await
     }
 
     async fn made(&mut self, image: &PushedImage) -> Result<(Documents, Top), HostError> {
@@ -163,12 +197,13 @@ impl Sender<'_> {
         if self.client.has(repository, digest).await? {
             return Ok(());
         }
-        let from = self.sent.get(digest).cloned();
+        let sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner).entry(*digest).or_default().clone();
+        let mut sent = sent.lock().await;
         let bytes = source.length();
         let _one_of_few = self.workshop.uploads.acquire().await;
-        self.client.blob(repository, digest, from.as_deref(), source).await?;
-        self.sent.entry(*digest).or_insert_with(|| repository.to_owned());
-        if from.is_none() {
+        self.client.blob(repository, digest, sent.as_deref(), source).await?;
+        if sent.is_none() {
+            *sent = Some(repository.to_owned());
             self.workshop.journal.record(&Event::Moved { host: self.host.to_owned(), bytes });
         }
         Ok(())
