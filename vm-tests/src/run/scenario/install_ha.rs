@@ -2,7 +2,7 @@
 //! loses its power in turn, while every other node reads from the API five times a second. In the end all of it is taken back,
 //! and each host is as before but for the list of `uninstall`.
 //!
-//! With three hosts the roles are merged: each is a control plane and a worker, and one of them the registry.
+//! The bundle comes through a gate, in ten volumes of which one is lost. With three hosts the roles are merged: each is a control plane and a worker, and one of them the registry.
 
 use std::time::Duration;
 
@@ -38,7 +38,7 @@ const LONGEST: f64 = 10.0;
 pub(super) fn run(bench: &Bench) -> Result<(), Error> {
     let lines: &[HostLine] = if bench.options.hosts == Some(3) { &THREE } else { &FIVE };
     let shipped = bench.step("build the programs", Shipped::made)?;
-    let bundle = Bundle::made(bench, &shipped, MANIFEST)?;
+    let bundle = Bundle::made(bench, &shipped, MANIFEST)?.through_the_gate(bench, &shipped)?;
     let count = u8::try_from(lines.len()).unwrap_or(u8::MAX);
     bench.step("hosts: as new", || {
         bench.driver.prepare()?;
