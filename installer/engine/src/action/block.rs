@@ -52,7 +52,7 @@ impl Block {
         let body = format!(
             "p={path}; f_keep \"$p\" {key}\n[ -e \"$p\" ] || : >\"$p\"\ncp -p -- \"$p\" \"$p.ferry-part\"\n\
              {{ awk -v b={begin} -v e={end} '$0==b{{p=1}} !p{{print}} $0==e{{p=0}}' \"$p\"; cat; }} >\"$p.ferry-part\"\n\
-             sync\nmv -f -- \"$p.ferry-part\" \"$p\"",
+             f_sync \"$p.ferry-part\"\nmv -f -- \"$p.ferry-part\" \"$p\"",
             path = quote(&self.path),
             key = key(&self.path),
             begin = quote(&self.begin()),

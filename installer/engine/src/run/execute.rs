@@ -232,13 +232,11 @@ impl Worker<'_> {
         output.ok(self.host.name(), &command).map_err(|source| failed(at.unwrap_or(from), source))?;
         let Some(n) = at else { return Ok(()) };
         let title = self.action(n).title();
-        Err(match said.seen.get(&(n - from)) {
-            Some(seen) => (n, StepError::NotSo { title, seen: seen.clone() }),
-            None => {
-                let why = HostErrorKind::Lost(format!("the host did not say how `{title}` stands"));
-                failed(n, HostError::new(self.host.name(), why))
-            }
-        })
+        if let Some(seen) = said.seen.get(&(n - from)) {
+            return Err((n, StepError::NotSo { title, seen: seen.clone() }));
+        }
+        let why = HostErrorKind::Lost(format!("the host did not say how `{title}` stands"));
+        Err(failed(n, HostError::new(self.host.name(), why)))
     }
 
     /// The command that runs the script of these parts.
