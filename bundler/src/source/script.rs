@@ -191,13 +191,16 @@ async fn serve(socket: TcpStream, handler: Handler, cut: BodyLimit, log: Arc<Mut
     let _ = socket.shutdown().await;
 }
 
-/// Settings for the servers of a test: plain HTTP, no proxy, hardly any pauses.
+/// How long a test waits for a server that says nothing: long enough for one that is only slow, on a busy machine.
+pub(super) const SILENCE: Duration = Duration::from_secs(2);
+
+/// Settings for the servers of a test: plain HTTP, no proxy, hardly any pauses between tries.
 pub(super) fn settings(servers: &[&Script]) -> ClientSettings {
     let names = servers.iter().flat_map(|server| [server.host(), server.foreign()]);
     ClientSettings {
         plain_http: names.collect::<HostSet>(),
         proxy: ProxySetting::Direct,
-        idle_timeout: Duration::from_millis(400),
+        idle_timeout: Duration::from_secs(60),
         retries: RetryPolicy { attempts: 3, base: Duration::from_millis(1), ..RetryPolicy::default() },
         ..ClientSettings::default()
     }

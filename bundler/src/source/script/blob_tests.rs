@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use ferry_bundle_format::digest::Digest;
 
-use super::{Answer, Script, answer, client, owned, settings};
+use super::{Answer, ClientSettings, SILENCE, Script, answer, client, owned, settings};
 use crate::source::error::{SourceError, SourceErrorKind};
 use crate::source::registry::Repository;
 use crate::source::retry::Retry;
@@ -132,7 +132,9 @@ async fn a_cut_transfer_can_be_resumed_where_it_ended() {
 #[tokio::test]
 async fn trap_06_a_transfer_that_stops_moving_ends() {
     let server = serving(|_| Answer::Hang(200, Vec::new(), BLOB.to_vec(), 3)).await;
-    let (got, error) = all(&mut open(&server, 0).await.unwrap()).await.unwrap_err();
+    let (client, _) = client(&ClientSettings { idle_timeout: SILENCE, ..settings(&[&server]) });
+    let mut stream = client.blob_stream(&repository(&server), &Digest::of(BLOB), SIZE, 0).await.unwrap();
+    let (got, error) = all(&mut stream).await.unwrap_err();
     assert!(matches!(error, SourceError::Idle { .. }) && error.retry() == Retry::Backoff, "{error:?}");
     assert_eq!(got, b"012");
 }

@@ -8,7 +8,7 @@ use ferry_bundle_format::oci::{Document, MAX_DOCUMENT, media_type};
 use ferry_bundle_format::reference::Reference;
 use reqwest::Method;
 
-use super::{Answer, Script, answer, client, owned, settings};
+use super::{Answer, ClientSettings, SILENCE, Script, answer, client, owned, settings};
 use crate::source::error::{SourceError, SourceErrorKind};
 use crate::source::host::parse_url;
 use crate::source::outgoing::Outgoing;
@@ -176,7 +176,8 @@ async fn broken_connections_are_tried_again_and_refusals_are_not() {
 async fn trap_06_a_silent_server_does_not_hang_us() {
     for sent in [0, 5] {
         let server = registry(move |_| Answer::Hang(200, Vec::new(), INDEX.into(), sent)).await;
-        let error = client(&settings(&[&server])).0.manifest(&image(&server)).await.unwrap_err();
+        let settings = ClientSettings { idle_timeout: SILENCE, ..settings(&[&server]) };
+        let error = client(&settings).0.manifest(&image(&server)).await.unwrap_err();
         assert!(matches!(error, SourceError::Idle { doing: "reading", .. }), "{error:?}");
         assert_eq!(error.kind(), SourceErrorKind::Unreachable);
     }
@@ -187,6 +188,7 @@ async fn trap_06_a_silent_server_does_not_hang_us() {
     let host = listener.local_addr().unwrap().to_string();
     settings.plain_http.insert(&host);
     settings.retries.attempts = 1;
+    settings.idle_timeout = SILENCE;
     let error = client(&settings).0.manifest(&Reference::parse(&format!("{host}/a/b:1")).unwrap()).await.unwrap_err();
     assert!(matches!(error, SourceError::Idle { doing: "reaching", .. }), "{error:?}");
 }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use ferry_bundle_format::digest::Digest;
 use ferry_bundle_format::reference::Reference;
 
-use super::{Answer, Script, Seen, answer, client, settings};
+use super::{Answer, SILENCE, Script, Seen, answer, client, settings};
 use crate::source::credentials::Credentials;
 use crate::source::error::{SourceError, SourceErrorKind};
 use crate::source::payload::{BlobSource, FileSection};
@@ -146,6 +146,7 @@ async fn trap_06_an_upload_that_stops_moving_ends() {
     let mut settings = settings(&[&server]);
     settings.plain_http.insert(&host);
     settings.retries.attempts = 1;
+    settings.idle_timeout = SILENCE;
     let (transport, url) = (
         crate::source::transport::Transport::new(&settings).unwrap(),
         crate::source::host::parse_url(&format!("http://{host}/up")).unwrap(),
