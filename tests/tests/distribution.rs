@@ -122,8 +122,10 @@ async fn referrers_are_found_and_filtered() {
 async fn a_read_only_service_refuses_writes_logs_and_ends() {
     let registry = Arc::new(MemoryRegistry::default());
     let image = ImageSpec::new("app", "v1").publish(&registry).unwrap();
-    // An address that no other test binds: its port stays closed once the service has ended.
-    let listener = tokio::net::TcpListener::bind("127.0.5.1:0").await.unwrap();
+    // Below the range that the kernel gives ports from: nobody takes it once the service has ended, not even for all addresses.
+    let listener = (10_000..20_000).find_map(|port| std::net::TcpListener::bind(("127.0.0.1", port)).ok()).unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let listener = tokio::net::TcpListener::from_std(listener).unwrap();
     let at = listener.local_addr().unwrap();
     let log = Arc::new(Mutex::new(Vec::new()));
     let lines = Arc::clone(&log);
