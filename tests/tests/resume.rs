@@ -19,8 +19,8 @@ use tests::kills::Dice;
 /// Kills of each verb; 200 in all.
 const KILLS: u64 = 100;
 
-/// What else may be on the way to the process when it is killed, but for what the sockets hold: the origin goes on sending
-/// after those were asked, and what the process has read out of one it has not yet counted.
+/// What else may be on the way to the process when it is killed, but for what the sockets hold: what it has read out of one and
+/// has not yet counted.
 const ON_THE_WAY: u64 = 256 * 1024;
 
 /// Three images with layers of some megabytes, sent slowly enough to be cut in the middle.
@@ -72,19 +72,24 @@ fn start(delivery: &Delivery, arguments: &[&str]) -> Child {
     command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("ferry-bundle starts")
 }
 
-/// Runs `arguments`, kills after `moment`; how it ended, if it had before, and how many bytes the sockets then held that the
-/// origin counts as sent. On a busy machine that may be megabytes. Stopped first, so that nothing moves while they are asked.
-fn killed(delivery: &Delivery, arguments: &[&str], moment: Duration) -> (Option<i32>, u64) {
+/// What the origin sent of each blob, and where the last request for it began.
+type Blobs = BTreeMap<String, (u64, u64)>;
+
+/// Runs `arguments`, kills after `moment`; how it ended, if it had before, what the origin had sent by then, and how many bytes of
+/// that the sockets held. On a busy machine that may be megabytes. Stopped first, so that it reads no more while they are asked;
+/// the origin goes on sending, so it is asked before the sockets are.
+fn killed(delivery: &Delivery, arguments: &[&str], moment: Duration) -> (Option<i32>, Blobs, u64) {
     let mut child = start(delivery, arguments);
     std::thread::sleep(moment);
-    let mut held = 0;
-    if child.try_wait().expect("its state").is_none() {
-        let signal = |signal| kill_process(Pid::from_child(&child), signal).expect("a signal to a child");
-        signal(Signal::STOP);
-        held = in_sockets(delivery.origin().address().port());
-        signal(Signal::KILL);
+    if child.try_wait().expect("its state").is_some() {
+        return (child.wait().expect("its end").code(), blobs(delivery), 0);
     }
-    (child.wait().expect("its end").code(), held)
+    let signal = |signal| kill_process(Pid::from_child(&child), signal).expect("a signal to a child");
+    signal(Signal::STOP);
+    let sent = blobs(delivery);
+    let held = in_sockets(delivery.origin().address().port());
+    signal(Signal::KILL);
+    (child.wait().expect("its end").code(), sent, held)
 }
 
 /// What all connections to a port of 127.0.0.1 hold: not yet sent or acknowledged at the server's end, not yet read at the
@@ -103,8 +108,8 @@ fn in_sockets(port: u16) -> u64 {
     table.lines().skip(1).filter_map(of).sum()
 }
 
-/// What the origin sent of each blob, and where the last request for it began.
-fn blobs(delivery: &Delivery) -> BTreeMap<String, (u64, u64)> {
+/// As the origin has noted it.
+fn blobs(delivery: &Delivery) -> Blobs {
     let mut seen = BTreeMap::new();
     for request in delivery.origin().requests() {
         if request.method == "GET" && request.path.contains("/blobs/") {
@@ -140,9 +145,8 @@ fn survive(
         clean();
         delivery.origin().forget_requests();
         let moment = Duration::from_micros(dice.below(u64::try_from(full.as_micros()).expect("short") * 11 / 10));
-        let (ended, held) = killed(delivery, arguments, moment);
+        let (ended, before, held) = killed(delivery, arguments, moment);
         half(kill);
-        let before = blobs(delivery);
         delivery.origin().forget_requests();
         let _ = delivery.ferry.run(arguments);
         whole(kill);
