@@ -1,5 +1,5 @@
 //! Many hosts cost each host the same: content crosses the operator's link once, a worker gets as many commands on a large
-//! site as on a small one, and memory stays small. `cargo run --release -p tests --bins --bin scale` does it with a thousand.
+//! site as on a small one, and memory stays small. `target/release/scale` does it with a thousand.
 
 use std::process::Command;
 

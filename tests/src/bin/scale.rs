@@ -1,7 +1,7 @@
 //! How the engine does with many hosts: facts, preflight, plan and the stage that prepares operating systems, over real SSH
 //! to scripted hosts in another process (`sshfarm`, built beside this). Each site is driven by a process of its own, whose
 //! peak memory is its own. Prints; checks what must hold whatever the machine.
-//! `cargo run --release -p tests --bins --bin scale [HOSTS…]` (default 100 300 1000); `scale one HOSTS` drives one and prints JSON.
+//! `cargo build --release -p tests --bins`, then `target/release/scale [HOSTS…]` (default 100 300 1000); `scale one HOSTS` drives one and prints JSON.
 
 use std::process::{Command, ExitCode};
 

@@ -21,7 +21,8 @@ pub struct Listed {
     pub input: String,
 }
 
-/// Every changing script of what is to do, exactly as it will run, in the order of each host.
+/// Every changing script of what is to do, exactly as it will run, in the order of each host. (Scripts in which nothing is to do
+/// run as well, and only look.)
 #[must_use]
 pub fn commands(plan: &Plan) -> Vec<Listed> {
     let mut list = Vec::new();
