@@ -42,6 +42,8 @@ pub(super) fn steps(context: &Context<'_>, host: &Host) -> Result<Vec<Step>, Ste
 const CTR: &str = "/usr/local/bin/ctr -n k8s.io images";
 /// Pulls at once on one host: while one waits for the disk, another unpacks.
 const TOGETHER: usize = 3;
+/// How many seconds one image may take.
+const EACH: u64 = 900;
 
 /// All images are there, complete and unpacked, by digest.
 fn pulled(sources: &[String]) -> Action {
@@ -56,7 +58,8 @@ fn pulled(sources: &[String]) -> Action {
     let command =
         format!("printf '%s\\n' {words} | xargs -n 1 -P {TOGETHER} {CTR} pull --hosts-dir {CERTS} >/dev/null");
     let title = format!("{} images from the site's registry", sources.len());
-    Action::Run(Run::unless(title, Subject::Other, question, command).within(1800).retried(2))
+    let seconds = EACH * sources.len() as u64;
+    Action::Run(Run::unless(title, Subject::Other, question, command).within(seconds).retried(2))
 }
 
 /// One of them has its name, and is pinned.

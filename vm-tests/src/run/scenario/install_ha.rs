@@ -2,7 +2,8 @@
 //! loses its power in turn, while every other node reads from the API five times a second. In the end all of it is taken back,
 //! and each host is as before but for the list of `uninstall`.
 //!
-//! The bundle comes through a gate, in ten volumes of which one is lost. With three hosts the roles are merged: each is a control plane and a worker, and one of them the registry.
+//! The bundle comes through a gate, in ten volumes of which one is lost. With three hosts the roles are merged: each is a
+//! control plane and a worker, and one of them the registry.
 
 use std::time::Duration;
 
