@@ -6,7 +6,7 @@ use ferry_bundle_format::open::OpenError;
 use ferry_bundle_format::volume::VolumeError;
 use ferry_bundle_format::volume::join::JoinError;
 use ferry_bundle_format::yaml::Problems;
-use ferry_engine::host::HostError;
+use ferry_engine::host::{HostError, HostErrorKind};
 use ferry_engine::plan::PlanFileError;
 use ferry_engine::run::StepError;
 use ferry_engine::step::StepBuildError;
@@ -83,6 +83,13 @@ impl Failure {
         Self { code, causes, hints: Vec::new() }
     }
 
+    /// That the script `step` of a host did not come to its end.
+    pub(crate) fn at_step(step: &str, error: &HostError) -> Self {
+        let mut failure = Self::of(code_of(error, ExitCode::Step), error).hints(error.hint());
+        failure.causes.insert(0, format!("{step} did not come to its end"));
+        failure
+    }
+
     /// With something to do.
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hints.push(hint.into());
@@ -154,8 +161,30 @@ impl From<VolumeError> for Failure {
 
 impl From<HostError> for Failure {
     fn from(error: HostError) -> Self {
-        Self::of(ExitCode::Host, &error).hints(error.hint())
+        Self::of(code_of(&error, ExitCode::Host), &error).hints(error.hint())
     }
+}
+
+/// The code of a host's error: that of its own kind where it has one, else `otherwise`.
+pub(crate) fn code_of(error: &HostError, otherwise: ExitCode) -> ExitCode {
+    match &error.kind {
+        HostErrorKind::Cancelled => ExitCode::Interrupted,
+        HostErrorKind::Secret(_) => ExitCode::Secret,
+        HostErrorKind::Records { .. } => ExitCode::Machine,
+        HostErrorKind::NotInSite => ExitCode::Input,
+        _ => otherwise,
+    }
+}
+
+/// The code of several hosts' errors together: that of all of them where they agree. Ctrl-C goes before everything else.
+pub(crate) fn code_of_all<'a>(errors: impl Iterator<Item = &'a HostError>) -> ExitCode {
+    let mut codes = errors.map(|error| code_of(error, ExitCode::Host));
+    let Some(first) = codes.next() else { return ExitCode::Host };
+    codes.fold(first, |one, other| match (one, other) {
+        (ExitCode::Interrupted, _) | (_, ExitCode::Interrupted) => ExitCode::Interrupted,
+        (one, other) if one == other => one,
+        _ => ExitCode::Host,
+    })
 }
 
 impl From<VaultError> for Failure {
@@ -194,6 +223,42 @@ impl From<&StepError> for Failure {
             StepError::Supply { source, .. } => source.hint(),
             _ => None,
         };
-        Self::of(ExitCode::Step, error).hints(hint)
+        let code = match error {
+            StepError::Host { source, .. } => code_of(source, ExitCode::Step),
+            _ => ExitCode::Step,
+        };
+        Self::of(code, error).hints(hint)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(kind: HostErrorKind) -> HostError {
+        HostError::new("one", kind)
+    }
+
+    #[test]
+    fn a_second_ctrl_c_ends_with_130_wherever_it_comes() {
+        assert_eq!(Failure::from(error(HostErrorKind::Cancelled)).code, ExitCode::Interrupted);
+        let step = StepError::Host { title: "x".into(), source: error(HostErrorKind::Cancelled) };
+        assert_eq!(Failure::from(&step).code, ExitCode::Interrupted);
+        assert_eq!(Failure::at_step("a/one", &error(HostErrorKind::Cancelled)).code, ExitCode::Interrupted);
+        let lost = error(HostErrorKind::Lost("x".into()));
+        assert_eq!(code_of_all([&lost, &error(HostErrorKind::Cancelled)].into_iter()), ExitCode::Interrupted);
+        assert_eq!(Failure::at_step("a/one", &lost).code, ExitCode::Step);
+    }
+
+    #[test]
+    fn a_secret_that_is_not_there_ends_with_8_and_says_what_to_do() {
+        let secret = || error(HostErrorKind::Secret("the environment variable X is not set".into()));
+        let failure = Failure::from(secret());
+        assert!(failure.code == ExitCode::Secret && !failure.hints.is_empty(), "{failure:?}");
+        assert_eq!(code_of_all([&secret(), &secret()].into_iter()), ExitCode::Secret);
+        let lost = error(HostErrorKind::Lost("x".into()));
+        assert_eq!(code_of_all([&secret(), &lost].into_iter()), ExitCode::Host);
+        let records = error(HostErrorKind::Records { path: "/s/host-keys".into(), why: "no permission".into() });
+        assert!(matches!(Failure::from(records), Failure { code: ExitCode::Machine, hints, .. } if hints.len() == 1));
     }
 }

@@ -128,9 +128,9 @@ impl Session {
     }
 
     /// That these hosts can't be worked on.
-    pub(crate) fn unreached<'a>(&self, failures: impl ExactSizeIterator<Item = &'a HostError>) -> Failure {
+    pub(crate) fn unreached<'a>(&self, failures: impl ExactSizeIterator<Item = &'a HostError> + Clone) -> Failure {
         let mut failure = Failure::new(
-            ExitCode::Host,
+            failure::code_of_all(failures.clone()),
             format!("{} of {} hosts can't be worked on", failures.len(), self.hosts.len()),
         );
         for error in failures {

@@ -34,9 +34,7 @@ pub(crate) async fn run(arguments: &Args, common: &Common) -> Result<ExitCode, F
     let round = Round { name: "snapshots".into(), tasks };
     let done = rounds::run(&[round], &session.hosts, &session.journal, &session.stop).await;
     if let Some((step, error)) = done.failed.first() {
-        let mut failure = Failure::of(ExitCode::Step, error);
-        failure.causes.insert(0, format!("{step} did not come to its end"));
-        return Err(failure);
+        return Err(Failure::at_step(step, error));
     }
     let newest = done.said.iter().find_map(|(host, _, text)| snapshot::found(host, text));
     let Some(newest) = newest else {

@@ -178,9 +178,7 @@ async fn remove(arguments: &RemoveArgs, common: &Common) -> Result<ExitCode, Fai
     session.began("remove", Some(&supply), None);
     let done = leased(&session, rounds::run(&all, &session.hosts, &session.journal, &session.stop)).await?;
     if let Some((step, error)) = done.failed.first() {
-        let mut failure = Failure::of(ExitCode::Step, error);
-        failure.causes.insert(0, format!("{step} did not come to its end"));
-        return Err(failure.hint("run the same command again: what was done is not done twice"));
+        return Err(Failure::at_step(step, error).hint("run the same command again: what was done is not done twice"));
     }
     if done.stopped {
         return Ok(ExitCode::Interrupted);

@@ -67,9 +67,9 @@ pub(crate) async fn run(arguments: &Args, common: &Common) -> Result<ExitCode, F
     };
     let done = leased(&session, work).await??;
     if let Some((step, error)) = done.failed.first() {
-        let mut failure = Failure::of(ExitCode::Step, error);
-        failure.causes.insert(0, format!("{step} did not come to its end"));
-        return Err(failure.hint("run the same command again: nothing of before has been removed"));
+        return Err(
+            Failure::at_step(step, error).hint("run the same command again: nothing of before has been removed")
+        );
     }
     if done.stopped {
         return Ok(ExitCode::Interrupted);

@@ -55,9 +55,9 @@ pub(crate) async fn run(arguments: &Args, common: &Common) -> Result<ExitCode, F
         let work = rounds::run(&all, &session.hosts, &session.journal, &session.stop);
         let done = leased(&session, work).await?;
         if let Some((step, error)) = done.failed.first() {
-            let mut failure = Failure::of(ExitCode::Step, error);
-            failure.causes.insert(0, format!("{step} did not come to its end"));
-            return Err(failure.hint("run the same command again: what was taken back is not done twice"));
+            return Err(
+                Failure::at_step(step, error).hint("run the same command again: what was taken back is not done twice")
+            );
         }
         if done.stopped {
             return Ok(ExitCode::Interrupted);

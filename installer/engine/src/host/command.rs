@@ -7,6 +7,9 @@ use super::{HostError, HostErrorKind, Secret};
 /// How long a command may take unless it says otherwise.
 const DEADLINE: Duration = Duration::from_secs(60);
 
+/// The most that an error keeps of what a command said, in bytes: errors go into events, the journal and the report.
+const SAID: usize = 8 << 10;
+
 /// A POSIX shell script that is run by `sh` on a host, with `LC_ALL=C` and `umask 022`, in `/`.
 #[derive(Debug, Clone)]
 pub struct Command {
@@ -87,10 +90,18 @@ impl Output {
         if self.status == 0 {
             return Ok(self);
         }
-        let said = if self.stderr.iter().all(u8::is_ascii_whitespace) { self.text() } else { self.errors() };
+        let said = if self.stderr.iter().all(u8::is_ascii_whitespace) { &self.stdout } else { &self.stderr };
+        let said = end_of(said);
         let kind = HostErrorKind::Status { status: self.status, said, script: command.script.clone() };
         Err(HostError::new(host, kind))
     }
+}
+
+/// The end of what a command said, as text; what is left out is said.
+fn end_of(bytes: &[u8]) -> String {
+    let start = bytes.len().saturating_sub(SAID);
+    let text = String::from_utf8_lossy(&bytes[start..]);
+    if start == 0 { text.into_owned() } else { format!("({start} bytes before this) {text}") }
 }
 
 /// A shell function `hash` that prints the SHA-256 of its input. `openssl` first: it uses the processor's own instructions,
@@ -111,6 +122,15 @@ pub fn quote(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_error_keeps_only_the_end_of_what_a_command_said() {
+        let output =
+            Output { status: 1, stdout: Vec::new(), stderr: [vec![b'x'; 1 << 20], b"the cause".to_vec()].concat() };
+        let error = output.ok("one", &Command::new("yes")).unwrap_err();
+        let HostErrorKind::Status { said, .. } = &error.kind else { panic!("{error}") };
+        assert!(said.len() < SAID + 64 && said.ends_with("the cause") && said.starts_with("(1040"), "{}", said.len());
+    }
 
     #[test]
     fn quoted_words_come_back_from_a_real_shell() {

@@ -74,6 +74,36 @@ pub enum HostErrorKind {
     /// The connection broke.
     #[error("the connection broke: {0}")]
     Lost(String),
+    /// The session of a command ended without a status, while the connection to the host still works.
+    #[error("the session of a command was cut: {0}")]
+    Cut(String),
+    /// The host is there, but something on it answered in a way that nobody expects.
+    #[error("{what}: {said}")]
+    Protocol {
+        /// What was asked.
+        what: String,
+        /// What came instead, or what is wrong with it.
+        said: String,
+    },
+    /// The host is there, but a service on it does not answer, or not in time.
+    #[error("{what} does not answer: {why}")]
+    Service {
+        /// The service.
+        what: String,
+        /// Why it is taken for that.
+        why: String,
+    },
+    /// The site has no host of this name.
+    #[error("the site file has no host of this name")]
+    NotInSite,
+    /// The file in which host keys are recorded can't be used.
+    #[error("host keys: {path}: {why}")]
+    Records {
+        /// The file.
+        path: String,
+        /// Why not.
+        why: String,
+    },
     /// The work was cancelled.
     #[error("cancelled")]
     Cancelled,
@@ -105,10 +135,17 @@ impl HostError {
         Self { host: host.into(), kind }
     }
 
-    /// Whether the host may simply be away: trying later is sensible.
+    /// Whether the host could not be reached. Nothing else makes the work on a host pending.
     #[must_use]
     pub fn is_absence(&self) -> bool {
         matches!(self.kind, HostErrorKind::Unreachable { .. } | HostErrorKind::Lost(_))
+    }
+
+    /// Whether the same call may succeed a moment later: the host could not be reached, a session was cut, or a service on
+    /// it does not answer yet. A wrong answer stays wrong.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        self.is_absence() || matches!(self.kind, HostErrorKind::Cut(_) | HostErrorKind::Service { .. })
     }
 
     /// What to do about it.
@@ -122,8 +159,42 @@ impl HostError {
             }
             HostErrorKind::Login { .. } => "check `user` and `auth`; `ssh -v` to the same address shows more".into(),
             HostErrorKind::Privilege(_) => "set `privilege`: sudo, sudoPassword or su".into(),
-            HostErrorKind::Lost(_) => "run the same command again: it goes on where it stopped".into(),
+            HostErrorKind::Lost(_) | HostErrorKind::Cut(_) => {
+                "run the same command again: it goes on where it stopped".into()
+            }
+            HostErrorKind::Secret(_) => {
+                "the site file says where this secret comes from: set it there, and run again".into()
+            }
+            HostErrorKind::NotInSite => "make the plan again with this site file".into(),
+            HostErrorKind::Records { path, .. } => {
+                format!("correct {path}, or remove it: then each host's key is asked for again")
+            }
             _ => return None,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_could_not_be_reached_is_an_absence() {
+        let text = || "x".to_owned();
+        let kinds = [
+            (HostErrorKind::Unreachable { address: text(), why: text() }, true, true),
+            (HostErrorKind::Lost(text()), true, true),
+            (HostErrorKind::Cut(text()), false, true),
+            (HostErrorKind::Service { what: text(), why: text() }, false, true),
+            (HostErrorKind::Protocol { what: text(), said: text() }, false, false),
+            (HostErrorKind::NotInSite, false, false),
+            (HostErrorKind::Records { path: text(), why: text() }, false, false),
+            (HostErrorKind::Secret(text()), false, false),
+            (HostErrorKind::Cancelled, false, false),
+        ];
+        for (kind, absent, passes) in kinds {
+            let error = HostError::new("one", kind);
+            assert_eq!((error.is_absence(), error.may_pass()), (absent, passes), "{error}");
+        }
     }
 }

@@ -7,9 +7,10 @@ use std::sync::Arc;
 
 use futures_util::stream::{self, TryStreamExt as _};
 
-use super::{Plan, Step, look};
+use super::probe::TOGETHER;
+use super::{Plan, Planned, Step, look};
 use crate::action::Action;
-use crate::host::{Host, HostError};
+use crate::host::{Host, HostError, HostErrorKind};
 use crate::run::Workshop;
 
 /// Something that changed since the plan was made.
@@ -25,37 +26,39 @@ pub struct Drift {
     pub now: String,
 }
 
-/// What is neither as the plan saw it nor as the plan wants it. Hosts that are away are left out; they show later.
+/// What is neither as the plan saw it nor as the plan wants it. A host that can't be reached is left out: it shows later, where
+/// it matters. A host that is there and does not answer as it should is an error, for nothing is known of it.
 pub async fn drift(
     plan: &Plan,
     hosts: &BTreeMap<String, Arc<dyn Host>>,
     begun: &BTreeSet<String>,
     workshop: &Workshop,
 ) -> Result<Vec<Drift>, HostError> {
-    let steps: Vec<&Step> = plan.steps().filter(|step| !begun.contains(&step.id)).collect();
-    let found: Vec<Vec<Drift>> = stream::iter(steps.into_iter().map(Ok::<_, HostError>))
-        .and_then(|step| async move {
-            Ok(async move {
-                let Some(host) = hosts.get(&step.host) else { return Ok(Vec::new()) };
-                let actions: Vec<&Action> = step.actions.iter().map(|planned| &planned.action).collect();
-                let states = match look(host.as_ref(), &actions, workshop).await {
-                    Ok(states) => states,
-                    Err(error) if error.is_absence() => return Ok(Vec::new()),
-                    Err(error) => return Err(error),
-                };
-                let changed = step.actions.iter().zip(states).filter_map(|(planned, now)| {
-                    let before = planned.before.as_ref()?;
-                    (!now.satisfied && now.seen != before.seen).then(|| Drift {
-                        step: step.id.clone(),
-                        title: planned.action.title(),
-                        before: before.seen.clone(),
-                        now: now.seen,
-                    })
-                });
-                Ok(changed.collect())
-            })
+    let mut of_hosts: BTreeMap<&str, Vec<(&Step, &Planned)>> = BTreeMap::new();
+    for step in plan.steps().filter(|step| !begun.contains(&step.id)) {
+        of_hosts.entry(&step.host).or_default().extend(step.actions.iter().map(|planned| (step, planned)));
+    }
+    let found: Vec<Vec<Drift>> = stream::iter(of_hosts.into_iter().map(Ok::<_, HostError>))
+        .map_ok(|(name, all)| async move {
+            let host = hosts.get(name).ok_or_else(|| HostError::new(name, HostErrorKind::NotInSite))?;
+            let actions: Vec<&Action> = all.iter().map(|(_, planned)| &planned.action).collect();
+            let states = match look(host.as_ref(), &actions, workshop).await {
+                Ok(states) => states,
+                Err(error) if error.is_absence() => return Ok(Vec::new()),
+                Err(error) => return Err(error),
+            };
+            let changed = all.iter().zip(states).filter_map(|((step, planned), now)| {
+                let before = planned.before.as_ref()?;
+                (!now.satisfied && now.seen != before.seen).then(|| Drift {
+                    step: step.id.clone(),
+                    title: planned.action.title(),
+                    before: before.seen.clone(),
+                    now: now.seen,
+                })
+            });
+            Ok(changed.collect())
         })
-        .try_buffered(16)
+        .try_buffered(TOGETHER)
         .try_collect()
         .await?;
     Ok(found.into_iter().flatten().collect())

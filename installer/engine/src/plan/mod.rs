@@ -95,7 +95,7 @@ pub struct Planned {
 }
 
 impl Step {
-    /// A step of `host`.
+    /// A step of `host`. Whether the run can go on without it is a matter of the host: [`crate::step::stages`] says so for all.
     pub fn new(id: &str, host: &str, title: impl Into<String>, actions: Vec<Action>) -> Self {
         let actions = actions.into_iter().map(|action| Planned { action, before: None, text: None }).collect();
         Self { id: format!("{id}/{host}"), host: host.to_owned(), title: title.into(), essential: true, actions }

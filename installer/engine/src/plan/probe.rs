@@ -14,7 +14,7 @@ use crate::registry;
 use crate::run::Workshop;
 
 /// Hosts that are looked at together.
-const TOGETHER: usize = 32;
+pub(super) const TOGETHER: usize = 32;
 /// The largest text that is kept for the plan's diff, in bytes.
 const SHOWN: u64 = 32 << 10;
 /// What stands before each answer of a probe.
@@ -23,9 +23,11 @@ const MARK: &str = "@ferry-probe";
 /// How each action stands on `host`, in order.
 pub async fn look(host: &dyn Host, actions: &[&Action], workshop: &Workshop) -> Result<Vec<State>, HostError> {
     let mut states: Vec<Option<State>> = vec![None; actions.len()];
+    let mut faults = "the script ended early".to_owned();
     for script in scripts(actions) {
         let command = Command::root(script).within(Duration::from_secs(300));
-        let text = host.run(&command).await?.text();
+        let output = host.run(&command).await?;
+        let text = output.text();
         let mut current = None;
         for line in text.lines() {
             if let Some(n) = line.strip_prefix(MARK).and_then(|n| n.trim().parse::<usize>().ok()) {
@@ -34,6 +36,9 @@ pub async fn look(host: &dyn Host, actions: &[&Action], workshop: &Workshop) -> 
                 states[n] = Some(actions[n].judge(line.trim()));
             }
         }
+        if let Err(HostError { kind, .. }) = output.ok(host.name(), &command) {
+            faults = kind.to_string();
+        }
     }
     for (state, action) in states.iter_mut().zip(actions) {
         if let Action::Push(push) = action {
@@ -41,8 +46,8 @@ pub async fn look(host: &dyn Host, actions: &[&Action], workshop: &Workshop) -> 
         }
     }
     let missing = |n: usize| {
-        let why = format!("the host did not say how `{}` stands", actions[n].title());
-        HostError::new(host.name(), HostErrorKind::Lost(why))
+        let what = format!("the look at `{}` gave no answer", actions[n].title());
+        HostError::new(host.name(), HostErrorKind::Protocol { what, said: faults.clone() })
     };
     states.into_iter().enumerate().map(|(n, state)| state.ok_or_else(|| missing(n))).collect()
 }
@@ -74,8 +79,7 @@ pub async fn survey(
     stream::iter(of_hosts.into_iter().map(Ok))
         .try_for_each_concurrent(TOGETHER, |(name, all)| async move {
             let Some(host) = hosts.get(&name) else {
-                let why = HostErrorKind::Lost("it is in the plan, but not in the site".into());
-                return Err(HostError::new(name, why));
+                return Err(HostError::new(name, HostErrorKind::NotInSite));
             };
             let actions: Vec<&Action> = all.iter().map(|planned| &planned.action).collect();
             let states = look(host.as_ref(), &actions, workshop).await?;

@@ -8,7 +8,7 @@ use futures_util::stream::{self, StreamExt as _};
 
 use super::{Round, Task};
 use crate::event::{Event, Outcome};
-use crate::host::{Command, Host, HostError, Output};
+use crate::host::{Command, Host, HostError, HostErrorKind, Output};
 use crate::journal::Journal;
 use crate::run::Stop;
 
@@ -85,7 +85,10 @@ async fn chain<'a>(
 ) -> Vec<Ended<'a>> {
     let mut results = Vec::new();
     for task in tasks {
-        let Some(host) = hosts.get(&task.host) else { break };
+        let Some(host) = hosts.get(&task.host) else {
+            results.push((task, Some(Err(HostError::new(&task.host, HostErrorKind::NotInSite)))));
+            break;
+        };
         if stop.asked() {
             results.push((task, None));
             break;
@@ -109,7 +112,7 @@ async fn one(host: &dyn Host, task: &Task, journal: &Journal, stop: &Stop) -> Re
             Command::root(task.script.clone()).reading(task.input.clone()).within(Duration::from_secs(task.seconds));
         let result = host.run(&command).await.and_then(|output: Output| output.ok(host.name(), &command));
         match result {
-            Err(error) if error.is_absence() && tries < RECONNECTS && !stop.asked() => {
+            Err(error) if error.may_pass() && tries < RECONNECTS && !stop.asked() => {
                 tries += 1;
                 let (title, why) = (task.title.clone(), error.to_string());
                 journal.record(&Event::Retry { step: step.clone(), title, why, attempt: tries + 1 });

@@ -121,8 +121,10 @@ async fn chain_of<'a>(
 ) -> Vec<(&'a Step, Result<StepDone, StepError>)> {
     let mut results = Vec::new();
     for step in steps {
-        let Some(host) = hosts.get(&step.host) else { break };
-        let result = execute::step(host.as_ref(), step, workshop).await;
+        let result = match hosts.get(&step.host) {
+            Some(host) => execute::step(host.as_ref(), step, workshop).await,
+            None => Err(StepError::of_nobody(step)),
+        };
         let goes_on = matches!(&result, Ok(done) if done.outcome != Outcome::Stopped);
         results.push((step, result));
         if !goes_on {

@@ -55,10 +55,21 @@ pub enum StepError {
 }
 
 impl StepError {
-    /// Whether the host may simply be away.
+    /// Whether the host could not be reached.
     #[must_use]
     pub fn is_absence(&self) -> bool {
         matches!(self, Self::Host { source, .. } if source.is_absence())
+    }
+
+    /// Whether the same action may succeed a moment later.
+    fn may_pass(&self) -> bool {
+        matches!(self, Self::Host { source, .. } if source.may_pass())
+    }
+
+    /// That a step is of a host that the site does not have.
+    pub(super) fn of_nobody(step: &Step) -> Self {
+        let source = HostError::new(&step.host, HostErrorKind::NotInSite);
+        Self::Host { title: step.title.clone(), source }
     }
 }
 
@@ -82,6 +93,7 @@ pub async fn step(host: &dyn Host, step: &Step, workshop: &Workshop) -> Result<S
     let result = actions(host, step, workshop).await;
     let (outcome, why) = match &result {
         Ok(done) => (done.outcome, None),
+        Err(error) if error.is_absence() && !step.essential => (Outcome::Owed, Some(chain(error))),
         Err(error) => (Outcome::Failed, Some(chain(error))),
     };
     let ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
@@ -114,14 +126,14 @@ async fn actions(host: &dyn Host, step: &Step, workshop: &Workshop) -> Result<St
         worker.lost = false;
         while let Err((n, error)) = worker.once(&batch).await {
             worker.tell();
-            worker.lost |= error.is_absence();
+            worker.lost |= error.may_pass();
             let action = &step.actions[n].action;
             if !patience.allows(n, action, &error) || workshop.stop.asked() {
                 return Err(error);
             }
             let (title, why, attempt) = (action.title(), chain(&error), patience.attempt(n));
             workshop.journal.record(&Event::Retry { step: step.id.clone(), title, why, attempt });
-            tokio::time::sleep(Duration::from_secs(2 * u64::from(attempt))).await;
+            tokio::time::sleep(workshop.pause * attempt).await;
         }
         worker.tell();
     }
@@ -138,7 +150,7 @@ struct Patience {
 impl Patience {
     /// Notes that action `n` has failed; whether it may be tried again.
     fn allows(&mut self, n: usize, action: &Action, error: &StepError) -> bool {
-        if error.is_absence() && self.reconnects < RECONNECTS {
+        if error.may_pass() && self.reconnects < RECONNECTS {
             self.reconnects += 1;
             return true;
         }
@@ -235,8 +247,9 @@ impl Worker<'_> {
         if let Some(seen) = said.seen.get(&(n - from)) {
             return Err((n, StepError::NotSo { title, seen: seen.clone() }));
         }
-        let why = HostErrorKind::Lost(format!("the host did not say how `{title}` stands"));
-        Err(failed(n, HostError::new(self.host.name(), why)))
+        let what = format!("the look at `{title}` gave no answer");
+        let kind = HostErrorKind::Protocol { what, said: "the script ended early".to_owned() };
+        Err(failed(n, HostError::new(self.host.name(), kind)))
     }
 
     /// The command that runs the script of these parts.

@@ -1,6 +1,7 @@
 //! What every worker of a run shares: bundle, vault, journal, limits.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
@@ -25,6 +26,8 @@ pub struct Workshop {
     pub together: usize,
     /// The wish to end early.
     pub stop: Stop,
+    /// What is waited before something is tried again, times the number of the try.
+    pub pause: Duration,
     /// The probe's image, for each architecture of the site.
     pub probe_images: Arc<Vec<ProbeImage>>,
 }
@@ -40,6 +43,7 @@ impl Workshop {
             uploads: Arc::new(Semaphore::new(2)),
             together: 16,
             stop: Stop::default(),
+            pause: Duration::from_secs(2),
             probe_images: Arc::new(probe_images),
         }
     }

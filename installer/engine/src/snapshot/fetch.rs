@@ -58,7 +58,7 @@ pub async fn fetch(host: &dyn Host, found: &Found, to: &Path) -> Result<(), Fetc
         let bytes = loop {
             match host.run(&command).await.and_then(|output| output.ok(host.name(), &command)) {
                 Ok(output) => break output.stdout,
-                Err(error) if error.is_absence() && tries < TRIES => tries += 1,
+                Err(error) if error.may_pass() && tries < TRIES => tries += 1,
                 Err(error) => return Err(error.into()),
             }
         };

@@ -4,7 +4,7 @@
 //! A server that is cut off is dropped in two ways: a new connection is tried again at the next server after a second, and the
 //! check of `/readyz` marks it down after two failures and ends its sessions, so that clients that hang notice.
 
-use super::base::{FILES, is_essential};
+use super::base::FILES;
 use super::context::{Context, StepBuildError, authority, unit};
 use super::image_files::{retired, unpacked};
 use crate::action::{Action, File, Folder, Run, Subject};
@@ -58,8 +58,7 @@ pub(super) fn steps(context: &Context<'_>, host: &Host) -> Result<Vec<Step>, Ste
         listens.clone(),
         format!("for i in $(seq 20); do {listens} >/dev/null && exit 0; sleep 1; done; journalctl -u ferry-balancer -n 20 --no-pager -o cat >&2; exit 1"),
     )));
-    let mut step = Step::new("runtime.balancer", &host.name, "the balancer of the API servers", actions);
-    step.essential = is_essential(host);
+    let step = Step::new("runtime.balancer", &host.name, "the balancer of the API servers", actions);
     Ok(vec![step])
 }
 

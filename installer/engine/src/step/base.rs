@@ -38,17 +38,13 @@ pub(super) fn steps(context: &Context<'_>, host: &Host) -> Result<Vec<Step>, Ste
         }
         steps.push(Step::new("hosts.kernel", &host.name, "kernel modules and settings", kernel(context.site)));
     }
-    for step in &mut steps {
-        step.essential = is_essential(host);
-    }
     Ok(steps)
 }
 
 /// The probe of a host that takes it from the registry, once that is there.
 pub(super) fn fetched_probe(context: &Context<'_>, host: &Host) -> Result<Option<Step>, StepBuildError> {
     let Some(probe) = Some(probe(context, host)?).filter(is_fetched) else { return Ok(None) };
-    let mut step = Step::new("runtime.probe", &host.name, "ferry's probe", vec![probe]);
-    step.essential = is_essential(host);
+    let step = Step::new("runtime.probe", &host.name, "ferry's probe", vec![probe]);
     Ok(Some(step))
 }
 

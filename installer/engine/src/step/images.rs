@@ -1,7 +1,6 @@
 //! The images that a node needs before anything asks for them: pulled from the site's registry by digest, under the names
 //! that manifests use, and pinned so that the kubelet's garbage collection leaves them alone.
 
-use super::base::is_essential;
 use super::context::{Context, StepBuildError};
 use super::runtime::CERTS;
 use crate::action::{Action, Run, Subject};
@@ -33,8 +32,7 @@ pub(super) fn steps(context: &Context<'_>, host: &Host) -> Result<Vec<Step>, Ste
     if !sources.is_empty() {
         actions.insert(0, pulled(&sources));
     }
-    let mut step = Step::new("runtime.images", &host.name, "images, pulled and pinned", actions);
-    step.essential = is_essential(host);
+    let step = Step::new("runtime.images", &host.name, "images, pulled and pinned", actions);
     Ok(vec![step])
 }
 

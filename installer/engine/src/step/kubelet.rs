@@ -1,6 +1,5 @@
 //! kubelet, kubeadm and kubectl on a node. The kubelet is enabled here and started by kubeadm, which writes its settings.
 
-use super::base::is_essential;
 use super::context::{Context, StepBuildError, unit};
 use crate::action::{Action, File, Folder};
 use crate::plan::Step;
@@ -41,7 +40,6 @@ pub(super) fn steps(context: &Context<'_>, host: &Host) -> Result<Vec<Step>, Ste
     let enabled = unit("kubelet.service", false, &reads);
     actions.extend(reads);
     actions.push(enabled);
-    let mut step = Step::new("kubelet.programs", &host.name, "kubelet, kubeadm, kubectl", actions);
-    step.essential = is_essential(host);
+    let step = Step::new("kubelet.programs", &host.name, "kubelet, kubeadm, kubectl", actions);
     Ok(vec![step])
 }

@@ -114,5 +114,8 @@ pub fn stages(context: &mut Context<'_>) -> Result<Vec<Stage>, StepBuildError> {
     let stage = |(name, steps, serial): (&str, Vec<Step>, bool)| Stage { name: name.to_owned(), steps, serial };
     let mut stages: Vec<Stage> = stages.into_iter().map(stage).filter(|stage| !stage.steps.is_empty()).collect();
     selinux::label(context, &mut stages);
+    for step in stages.iter_mut().flat_map(|stage| &mut stage.steps) {
+        step.essential = site.host(&step.host).is_none_or(base::is_essential);
+    }
     Ok(stages)
 }

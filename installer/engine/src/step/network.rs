@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::json;
 
-use super::base::{FILES, is_essential};
+use super::base::FILES;
 use super::context::{Context, StepBuildError};
 use super::control_plane::KUBECTL;
 use super::{calico, flannel, host_routes};
@@ -67,8 +67,7 @@ pub(super) fn files(context: &Context<'_>, host: &Host) -> Result<Vec<Step>, Ste
         NetworkKind::Flannel => flannel::files(context, host)?,
         NetworkKind::Calico => Vec::new(),
     });
-    let mut step = Step::new("runtime.network", &host.name, "the pod network's files", actions);
-    step.essential = is_essential(host);
+    let step = Step::new("runtime.network", &host.name, "the pod network's files", actions);
     Ok(vec![step])
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::base::{FILES, is_essential};
+use super::base::FILES;
 use super::context::{Context, StepBuildError, unit};
 use crate::action::{Action, File, Folder};
 use crate::pki::PULL_LOGIN;
@@ -58,14 +58,11 @@ pub(super) fn steps(context: &mut Context<'_>, host: &Host) -> Result<Vec<Step>,
     let containerd = unit("containerd.service", true, &reads);
     actions.extend(reads);
     actions.push(containerd);
-    let mut steps = vec![
+    let steps = vec![
         Step::new("runtime.mirrors", &host.name, "the way to the site's registry", mirrors(context, host)?),
         Step::new("runtime.plugins", &host.name, "CNI plugins", plugins(context, host)?),
         Step::new("runtime.containerd", &host.name, "containerd and runc", actions),
     ];
-    for step in &mut steps {
-        step.essential = is_essential(host);
-    }
     Ok(steps)
 }
 

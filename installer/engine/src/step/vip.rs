@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use ferry_bundle_format::Digest;
 
 use super::balancer::health_port;
-use super::base::{FILES, PROGRAMS, is_essential};
+use super::base::{FILES, PROGRAMS};
 use super::context::{Context, StepBuildError, unit};
 use super::image_files::{retired, unpacked};
 use crate::action::{Action, File, Folder};
@@ -50,8 +50,7 @@ pub(super) fn steps(context: &mut Context<'_>, host: &Host) -> Result<Vec<Step>,
     let start = unit(UNIT, true, &reads);
     actions.extend(reads);
     actions.push(start);
-    let mut step = Step::new("runtime.virtual-address", &host.name, "the API's virtual address", actions);
-    step.essential = is_essential(host);
+    let step = Step::new("runtime.virtual-address", &host.name, "the API's virtual address", actions);
     Ok(vec![step])
 }
 

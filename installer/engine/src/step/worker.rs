@@ -67,7 +67,6 @@ exit $status",
     actions.push(Action::Run(
         Run::unless("kubeadm join", Subject::Kubeadm, joined, command).within(420).retried(2).undone_by(clean),
     ));
-    let mut step = Step::new("join.node", &host.name, "kubeadm join", actions);
-    step.essential = super::base::is_essential(host);
+    let step = Step::new("join.node", &host.name, "kubeadm join", actions);
     Ok(vec![step])
 }

@@ -103,11 +103,9 @@ async fn arrive(
                     return Err(expected.mismatch(&jump.name, &print));
                 }
                 settings.known.put(&jump.name, recorded(&key)).map_err(|error| {
-                    let path = settings.known.path().display();
-                    HostError::new(
-                        &jump.name,
-                        HostErrorKind::Secret(format!("can't record its key in {path}: {error}")),
-                    )
+                    let path = settings.known.path().display().to_string();
+                    let why = format!("the key of {} can't be recorded: {error}", jump.name);
+                    HostError::new(&jump.name, HostErrorKind::Records { path, why })
                 })?;
                 expected = Expected::of(jump, settings)?;
             }

@@ -238,7 +238,9 @@ impl Inner {
                 self.error(HostErrorKind::Login { user, tried: format!("logged in, but no command runs: {said}") })
             }
             Failed::Flood => self.error(HostErrorKind::Flood { limit: self.settings.output_limit, script }),
-            Failed::Cut(why) => link.lost(&why),
+            // The host is asked on the same connection: a session that was cut is not a host that is away.
+            Failed::Cut(why) if link.is_closed() => link.lost(&why),
+            Failed::Cut(why) => self.error(HostErrorKind::Cut(why)),
         }
     }
 

@@ -3,6 +3,7 @@
 //! A key is compared within the handshake; questions are asked between handshakes, where no login grace time runs. A
 //! host that is known by another algorithm is a changed host, never a new one.
 
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use russh::client;
@@ -31,18 +32,21 @@ impl Expected {
         if let Some(pin) = &jump.host_key {
             return Ok(Self::Pinned(pin.clone()));
         }
-        let fail = |text: String| HostError::new(&jump.name, HostErrorKind::Secret(text));
+        let fail = |path: &Path, why: String| {
+            HostError::new(&jump.name, HostErrorKind::Records { path: path.display().to_string(), why })
+        };
+        let own = settings.known.path();
         let recorded = settings.known.get(&jump.name);
-        let recorded = recorded.map_err(|error| fail(format!("can't read recorded host keys: {error}")))?;
+        let recorded = recorded.map_err(|error| fail(own, format!("it can't be read: {error}")))?;
         if let Some(key) = recorded {
-            let path = settings.known.path().display().to_string();
+            let path = own.display().to_string();
             let key = PublicKey::from_openssh(&format!("{} {}", key.algorithm, key.key))
-                .map_err(|error| fail(format!("{path}: the key of {}: {error}", jump.name)))?;
+                .map_err(|error| fail(own, format!("the key of {}: {error}", jump.name)))?;
             return Ok(Self::Recorded(vec![key], path));
         }
         if let Some(path) = &settings.known_hosts {
-            let keys = known_host_keys_path(&jump.address, jump.port, path)
-                .map_err(|error| fail(format!("{}: {error}", path.display())))?;
+            let keys =
+                known_host_keys_path(&jump.address, jump.port, path).map_err(|error| fail(path, error.to_string()))?;
             if !keys.is_empty() {
                 let keys = keys.into_iter().map(|(_, key)| key).collect();
                 return Ok(Self::Recorded(keys, path.display().to_string()));

@@ -1,0 +1,209 @@
+//! What a run makes of faults: which of them fail it, which leave a host's work pending, and what the journal says of each.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use ferry_bundle_format::Digest;
+use ferry_bundle_format::fake::Fake;
+use ferry_bundle_format::lock::Timestamp;
+use ferry_bundle_format::open::{Silent, UnverifiedBundle};
+use ferry_bundle_format::sign::SecretKey;
+use ferry_bundle_format::trust::TrustPolicy;
+use ferry_engine::action::{Action, Run, State, Subject};
+use ferry_engine::event::{Display, Event, Outcome};
+use ferry_engine::host::{Command, Host, HostError, HostErrorKind, Output, Progress, Redactor, Secret, Stream, Upload};
+use ferry_engine::journal::{self, Journal};
+use ferry_engine::plan::{self, FORMAT, Plan, Stage, Step};
+use ferry_engine::rounds::{self, Round, Task};
+use ferry_engine::run::{self, Stop, Workshop};
+use ferry_engine::supply::Supply;
+use ferry_engine::vault::{Vault, VaultKey};
+use futures_util::future::BoxFuture;
+
+struct Nobody;
+impl Display for Nobody {
+    fn show(&self, _: &Event) {}
+}
+
+/// What a host answers to every command.
+type Answer = fn() -> Result<Output, HostErrorKind>;
+type Answers = Box<dyn Fn(&Command) -> Result<Output, HostErrorKind> + Send + Sync>;
+
+/// A host that answers as a test says.
+struct Scripted {
+    name: String,
+    answers: Answers,
+}
+
+impl Host for Scripted {
+    fn name(&self) -> &str {
+        &self.name
+    }
+    fn run<'a>(&'a self, command: &'a Command) -> BoxFuture<'a, Result<Output, HostError>> {
+        let answer = (self.answers)(command).map_err(|kind| HostError::new(&self.name, kind));
+        Box::pin(std::future::ready(answer))
+    }
+    fn upload<'a>(&'a self, _: &'a Upload, _: Progress<'a>) -> BoxFuture<'a, Result<(), HostError>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+    fn dial<'a>(&'a self, address: &'a str, port: u16) -> BoxFuture<'a, Result<Box<dyn Stream>, HostError>> {
+        let kind = HostErrorKind::Unreachable { address: format!("{address}:{port}"), why: "refused".into() };
+        let error = HostError::new(&self.name, kind);
+        Box::pin(std::future::ready(Err(error)))
+    }
+}
+
+fn output(status: i32, text: &str) -> Output {
+    Output { status, stdout: text.as_bytes().to_vec(), stderr: Vec::new() }
+}
+
+/// A folder with a bundle, a vault and a journal.
+struct Bench(tempfile::TempDir);
+
+impl Bench {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let key = SecretKey::from_seed([7; 32]);
+        std::fs::write(folder.path().join("a.ferry"), Fake::new(7, 10_000).bytes(&[key]).unwrap()).unwrap();
+        Self(folder)
+    }
+
+    fn workshop(&self) -> Workshop {
+        let keys = vec![SecretKey::from_seed([7; 32]).public()];
+        let policy = TrustPolicy { keys, threshold: 1, ..TrustPolicy::default() };
+        let bundle = UnverifiedBundle::open(&self.0.path().join("a.ferry")).unwrap().trust(&policy, &Silent).unwrap();
+        let supply = Supply::of(Arc::new(bundle.verify(2, &Silent).unwrap())).unwrap();
+        let (identity, _) = ferry_bundle_format::sign::secret::generate_identity();
+        let key = VaultKey::Identity(Secret::new(identity.as_str()));
+        let vault = Vault::open(&self.0.path().join("vault.age"), key).unwrap();
+        let journal = Journal::open(&self.journal(), Arc::new(Nobody), Redactor::default()).unwrap();
+        let mut workshop = Workshop::new(Arc::new(supply), Arc::new(vault), journal, Vec::new());
+        workshop.pause = std::time::Duration::ZERO;
+        workshop
+    }
+
+    fn journal(&self) -> std::path::PathBuf {
+        self.0.path().join("journal.jsonl")
+    }
+
+    /// How each step ended, by the journal.
+    fn ended(&self) -> BTreeMap<String, Outcome> {
+        let records = journal::read(&self.journal()).unwrap();
+        let ended = records.into_iter().filter_map(|record| match record.event {
+            Event::StepEnded { step, outcome, .. } => Some((step, outcome)),
+            _ => None,
+        });
+        ended.collect()
+    }
+}
+
+/// A plan with one command a host.
+fn plan(hosts: &[(&str, bool)]) -> Plan {
+    let step = |(host, essential): &(&str, bool)| {
+        let run = Run::unless("the command", Subject::Other, "[ -e /made ]", "touch /made");
+        let mut step = Step::new("stage.step", host, "a step", vec![Action::Run(run)]);
+        step.essential = *essential;
+        step.actions[0].before = Some(State { satisfied: false, seen: "no".into() });
+        step
+    };
+    Plan {
+        format: FORMAT,
+        cluster: "demo".into(),
+        site: Digest::of(b"site"),
+        bundle: Digest::of(b"bundle"),
+        product: "demo".into(),
+        created: Timestamp::from_unix(0),
+        stages: vec![Stage { name: "stage".into(), steps: hosts.iter().map(step).collect(), serial: false }],
+    }
+}
+
+fn hosts(of: impl IntoIterator<Item = (&'static str, Answer)>) -> BTreeMap<String, Arc<dyn Host>> {
+    let host = |(name, answer): (&'static str, Answer)| {
+        let host = Scripted { name: name.into(), answers: Box::new(move |_| answer()) };
+        (name.to_owned(), Arc::new(host) as Arc<dyn Host>)
+    };
+    of.into_iter().map(host).collect()
+}
+
+const WELL: Answer = || Ok(output(0, "\n@ferry-seen 0 yes\n"));
+const SILENT: Answer = || Ok(output(0, "nothing of ours\n"));
+const KILLED: Answer = || Ok(output(137, ""));
+const AWAY: Answer =
+    || Err(HostErrorKind::Unreachable { address: "10.0.0.9:22".into(), why: "no route to host".into() });
+const CANCELLED: Answer = || Err(HostErrorKind::Cancelled);
+
+#[tokio::test]
+async fn a_worker_with_a_broken_tool_has_failed_and_one_that_is_away_is_pending() {
+    for (answer, failed) in [
+        (SILENT as Answer, true),
+        (KILLED, true),
+        (|| Err(HostErrorKind::Cut("the session ended with status 137, and the command without one".into())), true),
+        (|| Err(HostErrorKind::Protocol { what: "x".into(), said: "y".into() }), true),
+        (AWAY, false),
+        (|| Err(HostErrorKind::Lost("reset".into())), false),
+    ] {
+        let bench = Bench::new();
+        let workshop = bench.workshop();
+        let hosts = hosts([("one", WELL as Answer), ("worker", answer)]);
+        let done = run::apply(&plan(&[("one", true), ("worker", false)]), &hosts, &BTreeSet::new(), &workshop).await;
+        assert_eq!((done.failed.len(), done.owed.len()), if failed { (1, 0) } else { (0, 1) }, "{:?}", done.failed);
+        // The journal says the same as the exit code.
+        let ended = if failed { Outcome::Failed } else { Outcome::Owed };
+        assert_eq!(bench.ended()["stage.step/worker"], ended, "{:?}", done.failed);
+    }
+}
+
+#[tokio::test]
+async fn an_essential_host_that_is_away_has_failed_in_the_journal_too() {
+    let bench = Bench::new();
+    let hosts = hosts([("one", AWAY as Answer)]);
+    let done = run::apply(&plan(&[("one", true)]), &hosts, &BTreeSet::new(), &bench.workshop()).await;
+    assert_eq!((done.failed.len(), done.owed.len()), (1, 0));
+    assert_eq!(bench.ended()["stage.step/one"], Outcome::Failed);
+}
+
+#[tokio::test]
+async fn a_step_of_a_host_that_the_site_does_not_have_is_an_error() {
+    let bench = Bench::new();
+    let workshop = bench.workshop();
+    let plan = plan(&[("gone", false)]);
+    let done = run::apply(&plan, &BTreeMap::new(), &BTreeSet::new(), &workshop).await;
+    assert!(!done.is_well() && done.failed[0].0 == "stage.step/gone", "{done:?}");
+    let error = plan::drift(&plan, &BTreeMap::new(), &BTreeSet::new(), &workshop).await.unwrap_err();
+    assert!(matches!(error.kind, HostErrorKind::NotInSite), "{error}");
+    let round = Round { name: "round".into(), tasks: vec![Task::new("a", "gone", "t", "true").owed()] };
+    let done = rounds::run(&[round], &BTreeMap::new(), &workshop.journal, &Stop::default()).await;
+    assert!(!done.is_well() && done.failed[0].0 == "a/gone", "{done:?}");
+}
+
+#[tokio::test]
+async fn a_look_that_was_killed_is_not_taken_for_no_drift() {
+    let bench = Bench::new();
+    let workshop = bench.workshop();
+    let plan = plan(&[("one", true)]);
+    for answer in [KILLED as Answer, SILENT] {
+        let outcome = plan::drift(&plan, &hosts([("one", answer)]), &BTreeSet::new(), &workshop).await;
+        let error = outcome.unwrap_err();
+        assert!(matches!(error.kind, HostErrorKind::Protocol { .. }) && !error.is_absence(), "{error}");
+        assert!(error.to_string().contains("the command"), "{error}");
+    }
+    let error = plan::drift(&plan, &hosts([("one", KILLED as Answer)]), &BTreeSet::new(), &workshop).await.unwrap_err();
+    assert!(error.to_string().contains("137"), "the status is told: {error}");
+    // A host that can't be reached is left out, and what changed is found.
+    let drift =
+        async |answer| plan::drift(&plan, &hosts([("one", answer)]), &BTreeSet::new(), &workshop).await.unwrap();
+    assert!(drift(AWAY).await.is_empty());
+    let changed = drift(|| Ok(output(0, "@ferry-probe 0\nother\n"))).await;
+    assert!(changed.len() == 1 && changed[0].now == "other", "{changed:?}");
+}
+
+#[tokio::test]
+async fn what_was_cancelled_is_not_tried_again() {
+    let bench = Bench::new();
+    let hosts = hosts([("one", CANCELLED as Answer)]);
+    let done = run::apply(&plan(&[("one", false)]), &hosts, &BTreeSet::new(), &bench.workshop()).await;
+    let run::StepError::Host { source, .. } = &done.failed[0].1 else { panic!("{done:?}") };
+    assert!(matches!(source.kind, HostErrorKind::Cancelled), "{source}");
+    let retried = journal::read(&bench.journal()).unwrap();
+    assert!(!retried.iter().any(|record| matches!(record.event, Event::Retry { .. })));
+}
