@@ -56,6 +56,7 @@ pub async fn gather_about(host: &dyn Host, paths: &[String]) -> Result<Facts, Ho
     if facts.account.noise.is_empty() {
         facts.account.noise = host.noise();
     }
+    facts.sshd.tunnel = Some(host.tunnel().await?);
     Ok(facts)
 }
 

@@ -118,8 +118,15 @@ section locks; for f in /var/lib/dpkg/lock-frontend /var/lib/dpkg/lock /var/lib/
   i=$(stat -c %i "$f" 2>/dev/null) && grep -q ":$i " /proc/locks 2>/dev/null && echo "$f"; done | p
 section reboot; { [ -e /run/reboot-required ] && echo "asked for by /run/reboot-required"; [ -e /var/run/reboot-required.pkgs ] && sort -u /var/run/reboot-required.pkgs | head -n 5; true; } | p
 section proxies; { env | grep -iE '^(https?|no|all|ftp)_proxy='; grep -hisE '^(export +)?(https?|no|all)_proxy=' /etc/environment /etc/profile.d/*.sh | sed 's/^export *//'; } | sed 's#://[^/@]*@#://…@#' | sort -u | p
-section sshd; { c=$(command -v sshd) && limit 2 "$c" -T 2>/dev/null | grep -iE '^(maxsessions|maxstartups|allowtcpforwarding|subsystem|permitrootlogin|passwordauthentication) ' ; true; } | p
-section sshd-file; grep -hisE '^[[:space:]]*(maxsessions|maxstartups|allowtcpforwarding|subsystem)[[:space:]]' /etc/ssh/sshd_config /etc/ssh/sshd_config.d/*.conf | p
+# By which login this runs: sudo and su hide it, so the processes above are asked.
+login() { q=$$; while [ "${q:-0}" -gt 1 ]; do
+  v=$(tr '\0' '\n' 2>/dev/null <"/proc/$q/environ" | sed -n "s/^$1=//p" | head -n 1); [ -n "$v" ] && [ "$v" != root ] && { echo "$v"; return; }
+  q=$(sed -n 's/^PPid:[[:space:]]*//p' "/proc/$q/status" 2>/dev/null); done; }
+# As it applies to this very login: `Match` blocks ask for user and addresses.
+section sshd; { c=$(command -v sshd) && { u=$(login LOGNAME); set -- $(login SSH_CONNECTION)
+  { [ $# = 4 ] && limit 2 "$c" -T -C "user=${u:-root},host=$1,addr=$1,laddr=$3,lport=$4" 2>/dev/null || limit 2 "$c" -T 2>/dev/null; } |
+    grep -iE '^(maxsessions|maxstartups|allowtcpforwarding|disableforwarding|permitopen|subsystem|permitrootlogin|passwordauthentication) '; }; true; } | p
+section sshd-file; grep -hisE '^[[:space:]]*(maxsessions|maxstartups|allowtcpforwarding|disableforwarding|subsystem)[[:space:]]' /etc/ssh/sshd_config /etc/ssh/sshd_config.d/*.conf | p
 section networkmanager; grep -rhs 'unmanaged-devices' /etc/NetworkManager /run/NetworkManager /usr/lib/NetworkManager/conf.d | head -n 20 | p
 section ferry; [ -d /var/lib/ferry ] && ls -A /var/lib/ferry | head -n 50 | p
 section uptime; read_file /proc/uptime | p

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 
 use super::model_network::{Firewall, Names, Network, Socket};
+use crate::host::Tunnel;
 
 /// Everything that is known of a host.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -323,8 +324,10 @@ pub struct Sshd {
     pub max_sessions: Option<u32>,
     /// `start:rate:full`.
     pub max_startups: Option<String>,
-    /// Whether it passes connections on.
+    /// Whether it passes connections on, by its settings.
     pub tcp_forwarding: Option<bool>,
+    /// How connections to ports of the host get through, as it was tried.
+    pub tunnel: Option<Tunnel>,
     /// The sftp subsystem, if there is one.
     pub sftp: Option<String>,
 }

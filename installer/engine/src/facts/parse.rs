@@ -135,7 +135,11 @@ fn sshd(frame: &Frame<'_>) -> Sshd {
     Sshd {
         max_sessions: find("maxsessions").and_then(|value| value.parse().ok()),
         max_startups: find("maxstartups"),
-        tcp_forwarding: find("allowtcpforwarding").map(|value| value != "no"),
+        tcp_forwarding: match find("disableforwarding").as_deref() {
+            Some("yes") => Some(false),
+            _ => find("allowtcpforwarding").map(|value| value != "no"),
+        },
+        tunnel: None,
         sftp: sftp.map(|value| value.trim_start_matches("sftp").trim().to_owned()),
     }
 }

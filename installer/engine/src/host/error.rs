@@ -157,6 +157,11 @@ impl HostError {
                 "if the host was reinstalled, put its new fingerprint into `hostKey`; else somebody may be listening"
                     .into()
             }
+            HostErrorKind::Login { tried, .. } if tried.contains("closed the connection") => {
+                "the host closes the connection after some refused keys (`MaxAuthTries` of its sshd): an agent with many \
+                 keys uses them up; name the right key as the first way, `auth: [{key: {file: …}}]`"
+                    .into()
+            }
             HostErrorKind::Login { .. } => "check `user` and `auth`; `ssh -v` to the same address shows more".into(),
             HostErrorKind::Privilege(_) => "set `privilege`: sudo, sudoPassword or su".into(),
             HostErrorKind::Lost(_) | HostErrorKind::Cut(_) => {

@@ -24,11 +24,24 @@ pub use secrets::{Ask, SecretStore};
 pub use upload::{BundleBlob, Bytes, FileRange, Source, Upload};
 
 use futures_util::future::BoxFuture;
+use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 /// A connection that a host passes on.
 pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+
+/// How connections to ports of a host get through.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Tunnel {
+    /// Its sshd forwards them.
+    Forwarding,
+    /// Its sshd forbids that; a session's own input and output take its place.
+    Session,
+    /// Not at all, for this reason.
+    None(String),
+}
 
 /// Hears how many more bytes of an upload have arrived.
 pub type Progress<'a> = &'a (dyn Fn(u64) + Send + Sync);
@@ -49,6 +62,11 @@ pub trait Host: Send + Sync {
     /// Brings a file to its place: whole, with its digest checked on the host, by rename; resumes a part that an
     /// earlier try has left.
     fn upload<'a>(&'a self, upload: &'a Upload, progress: Progress<'a>) -> BoxFuture<'a, Result<(), HostError>>;
+
+    /// How [`dial`](Self::dial) gets through, as it was tried.
+    fn tunnel(&self) -> BoxFuture<'_, Result<Tunnel, HostError>> {
+        Box::pin(std::future::ready(Ok(Tunnel::Forwarding)))
+    }
 
     /// Connects to `address:port` as seen from the host.
     fn dial<'a>(&'a self, address: &'a str, port: u16) -> BoxFuture<'a, Result<Box<dyn Stream>, HostError>>;

@@ -14,6 +14,7 @@ pub const CHECKS: &[Check] = &[
     ssh::TMOUT,
     ssh::SESSIONS,
     ssh::FORWARDING,
+    ssh::CONTENT,
     ssh::SFTP,
     identity::SYSTEMD,
     identity::OS,

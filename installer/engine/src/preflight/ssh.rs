@@ -2,6 +2,7 @@
 
 use super::check::{Run, Seen};
 use super::{Check, Limit, Severity, Silence};
+use crate::host::Tunnel;
 use crate::site::file::Role;
 
 /// How many commands and connections ferry has open on a host at once.
@@ -98,11 +99,43 @@ pub(super) const FORWARDING: Check = Check {
     title: "sshd passes connections on",
     severity: Severity::Warn,
     limit: None,
-    fix: "set AllowTcpForwarding local in sshd_config",
-    run: Run::Host(|on| match on.facts.sshd.tcp_forwarding {
-        Some(false) => Seen::bad("AllowTcpForwarding no"),
-        Some(true) => Seen::good("AllowTcpForwarding yes"),
-        None => Seen::good("the default, yes"),
+    fix: "set AllowTcpForwarding local in sshd_config, at least for this user",
+    run: Run::Host(|on| {
+        let set = match on.facts.sshd.tcp_forwarding {
+            Some(false) => "AllowTcpForwarding no",
+            Some(true) => "AllowTcpForwarding yes",
+            None => "no setting was read",
+        };
+        match (&on.facts.sshd.tunnel, on.facts.sshd.tcp_forwarding) {
+            (Some(Tunnel::Forwarding), _) => Seen::good(format!("tried: it does ({set})")),
+            (Some(Tunnel::Session), _) => {
+                Seen::bad(format!("tried: it does not ({set}); ferry goes through a session instead, which is slower"))
+            }
+            (Some(Tunnel::None(_)), _) => Seen::bad(format!("tried: it does not ({set})")),
+            (None, Some(false)) => Seen::bad(set),
+            (None, _) => Seen::good(format!("not tried ({set})")),
+        }
+    }),
+};
+
+/// Without it the registry cannot be filled, whatever else works.
+pub(super) const CONTENT: Check = Check {
+    id: "ssh.content",
+    title: "ports of the host are reached through its connection",
+    severity: Severity::Fail,
+    limit: None,
+    fix: "set AllowTcpForwarding local and MaxSessions 10 in sshd_config, at least for this user",
+    run: Run::Host(|on| match (&on.facts.sshd.tunnel, on.facts.sshd.max_sessions) {
+        (Some(Tunnel::Forwarding), _) => Seen::good("by forwarding"),
+        // A connection to a port takes one session for as long as it lasts; commands need the others.
+        (Some(Tunnel::Session), Some(sessions)) if f64::from(sessions) < FAN_OUT => {
+            Seen::bad(format!("forwarding is forbidden, and MaxSessions {sessions} leaves no session in its place"))
+        }
+        (Some(Tunnel::Session), _) => Seen::good("through a session"),
+        (Some(Tunnel::None(why)), _) => {
+            Seen::bad(format!("forwarding is forbidden, and a session cannot take its place: {why}"))
+        }
+        (None, _) => Seen::skipped("not tried"),
     }),
 };
 

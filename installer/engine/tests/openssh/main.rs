@@ -1,5 +1,6 @@
 //! The SSH layer against real OpenSSH servers that the tests start on loopback, with their own keys and settings.
 
+mod login;
 mod sshd;
 mod throughput;
 
@@ -140,7 +141,7 @@ async fn says_why_root_is_not_had_and_tries_a_password_once() {
     assert!(error.to_string().contains("not available"), "{error}");
 }
 
-fn key_auth(path: &Path, passphrase: Option<&str>) -> Vec<Auth> {
+pub(crate) fn key_auth(path: &Path, passphrase: Option<&str>) -> Vec<Auth> {
     vec![Auth::Key(KeyFile { file: path.display().to_string(), passphrase: passphrase.map(prompt) })]
 }
 

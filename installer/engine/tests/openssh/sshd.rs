@@ -241,9 +241,15 @@ impl Agent {
         while !socket.exists() {
             std::thread::sleep(Duration::from_millis(10));
         }
+        let agent = Self { child, socket };
+        agent.add(key);
+        agent
+    }
+
+    /// Gives it one more key, with the certificate beside it if there is one.
+    pub(crate) fn add(&self, key: &Path) {
         let mut command = Process::new("ssh-add");
-        assert!(command.arg("-q").arg(key).env("SSH_AUTH_SOCK", &socket).status().unwrap().success());
-        Self { child, socket }
+        assert!(command.arg("-q").arg(key).env("SSH_AUTH_SOCK", &self.socket).status().unwrap().success());
     }
 }
 

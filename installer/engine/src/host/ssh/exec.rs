@@ -5,6 +5,7 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use russh::client::Msg;
@@ -32,6 +33,8 @@ pub(super) struct Exec<'a> {
     pub(super) limit: usize,
     /// Released as soon as the command has begun: until then no other command tries the same password.
     pub(super) gate: Option<OwnedMutexGuard<()>>,
+    /// How long the login shell may take before the command begins. A password that is asked for has its own time.
+    pub(super) patience: Duration,
     /// Gets what the login shell said by itself.
     pub(super) noise: &'a Mutex<Vec<String>>,
 }
@@ -44,6 +47,8 @@ pub(super) enum Failed {
     NoRoot(String, bool),
     /// The host ran nothing: it said this.
     NotRun(String),
+    /// The host began nothing for this long, and had said this by then.
+    NotBegun { after: Duration, said: String },
     /// More output than allowed.
     Flood,
     /// The channel ended without a status, for this reason.
@@ -101,8 +106,18 @@ impl Exec<'_> {
         let mut err = Reader::new(&self.mark);
         let mut given = false;
         let mut cut = "the connection is gone".to_owned();
+        let late = tokio::time::sleep(self.patience);
+        tokio::pin!(late);
         while out.status().is_none() || err.status().is_none() {
-            match read.wait().await {
+            let message = tokio::select! {
+                biased;
+                message = read.wait() => message,
+                () = &mut late, if !out.has_begun() && !given => {
+                    let said = format!("{}\n{}", err.before(), out.before()).trim().to_owned();
+                    return Err(Failed::NotBegun { after: self.patience, said });
+                }
+            };
+            match message {
                 Some(ChannelMsg::Data { data }) => out.feed(&data),
                 Some(ChannelMsg::ExtendedData { data, .. }) => err.feed(&data),
                 Some(ChannelMsg::Failure) => return Err(Failed::NotRun("it refuses to run commands".to_owned())),

@@ -11,7 +11,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::algorithms::preferred;
-use super::login::login;
+use super::login::{Tries, login};
 use super::settings::Settings;
 use super::verify::{Expected, Seen, Watch, fingerprint, recorded};
 use crate::host::{HostError, HostErrorKind, Stream};
@@ -65,7 +65,7 @@ impl Link {
     }
 
     /// Has the host connect to `address:port`.
-    pub(super) async fn dial(&self, address: &str, port: u16) -> Result<Channel<Msg>, HostError> {
+    pub(super) async fn dial(&self, address: &str, port: u16) -> Result<Channel<Msg>, NoWay> {
         through(self.handle(), &self.host, address, port).await
     }
 }
@@ -78,6 +78,7 @@ async fn arrive(
 ) -> Result<(Handle<Watch>, Arc<Mutex<Seen>>), HostError> {
     let mut expected = Expected::of(jump, settings)?;
     let mut others = Vec::new();
+    let mut tries = Tries::default();
     loop {
         let Some(offer) = preferred(expected.algorithm().as_ref(), &others, &jump.legacy_algorithms) else {
             return Err(expected.mismatch(&jump.name, "none that fits"));
@@ -96,7 +97,11 @@ async fn arrive(
         let handshake = timeout(settings.patience, client::connect_stream(Arc::new(config), stream, watch)).await;
         let shown = seen.lock().unwrap_or_else(std::sync::PoisonError::into_inner).refused.take();
         match (handshake, shown) {
-            (Ok(Ok(mut handle)), _) => return login(&mut handle, jump, settings).await.map(|()| (handle, seen)),
+            (Ok(Ok(mut handle)), _) => {
+                if login(&mut handle, jump, settings, &mut tries).await? {
+                    return Ok((handle, seen));
+                }
+            }
             (_, Some(key)) if matches!(expected, Expected::Unknown) => {
                 let (algorithm, print) = (key.algorithm().to_string(), fingerprint(&key));
                 if !settings.first_sight.accept(&jump.name, &algorithm, &print).await {
@@ -150,7 +155,8 @@ async fn reach(
         let channel = opened.map_err(|_| unreachable(jump, &format!("no answer through {}", bastion.name)))?;
         return Ok(Box::new(
             channel
-                .map_err(|mut error| {
+                .map_err(|no_way| {
+                    let mut error = no_way.error();
                     // It is this host that can't be reached; the bastion is where it was tried.
                     if matches!(error.kind, HostErrorKind::Unreachable { .. }) {
                         error.host.clone_from(&jump.name);
@@ -170,17 +176,38 @@ async fn reach(
     }
 }
 
+/// Why a host passes a connection on not.
+pub(super) enum NoWay {
+    /// Its sshd forbids forwarding, whether to this address or to all.
+    Forbidden(HostError),
+    /// For another reason.
+    Failed(HostError),
+}
+
+impl NoWay {
+    /// As an error.
+    pub(super) fn error(self) -> HostError {
+        match self {
+            Self::Forbidden(error) | Self::Failed(error) => error,
+        }
+    }
+}
+
 /// A stream from `host` to `address:port`.
-async fn through(handle: &Handle<Watch>, host: &Jump, address: &str, port: u16) -> Result<Channel<Msg>, HostError> {
+async fn through(handle: &Handle<Watch>, host: &Jump, address: &str, port: u16) -> Result<Channel<Msg>, NoWay> {
     let opened = handle.channel_open_direct_tcpip(address, port.into(), "127.0.0.1", 0).await;
-    opened.map_err(|error| {
-        let why = match error {
-            russh::Error::ChannelOpenFailure(ChannelOpenFailure::AdministrativelyProhibited) => {
-                format!("{} passes no connections on: set `AllowTcpForwarding yes` (or `local`) in its sshd", host.name)
-            }
-            russh::Error::ChannelOpenFailure(failure) => format!("{} can't connect to it: {failure:?}", host.name),
-            error => return HostError::new(&host.name, HostErrorKind::Lost(error.to_string())),
-        };
-        HostError::new(&host.name, HostErrorKind::Unreachable { address: format!("{address}:{port}"), why })
+    let unreachable =
+        |why| HostError::new(&host.name, HostErrorKind::Unreachable { address: format!("{address}:{port}"), why });
+    opened.map_err(|error| match error {
+        russh::Error::ChannelOpenFailure(ChannelOpenFailure::AdministrativelyProhibited) => {
+            NoWay::Forbidden(unreachable(format!(
+                "{} passes no connections on: set `AllowTcpForwarding yes` (or `local`) in its sshd",
+                host.name
+            )))
+        }
+        russh::Error::ChannelOpenFailure(failure) => {
+            NoWay::Failed(unreachable(format!("{} can't connect to it: {failure:?}", host.name)))
+        }
+        error => NoWay::Failed(HostError::new(&host.name, HostErrorKind::Lost(error.to_string()))),
     })
 }

@@ -3,11 +3,13 @@
 //! ```text
 //! settings ──► link: bastion ─► bastion ─► host     verify (host keys), login, algorithms
 //!                 └─► session: one a command        wrap (text), privilege (sudo, su), exec (conversation)
+//!                        ├─► bridge: ports          through a session, where forwarding is forbidden
 //!                        └─► carry: uploads         a part beside the target, resumed, hashed, renamed
 //! ```
 //! `russh` lives here and in [`fake`](super::fake) only.
 
 mod algorithms;
+mod bridge;
 mod carry;
 mod exec;
 mod link;
@@ -32,9 +34,10 @@ use std::task::{Context, Poll};
 use futures_util::future::BoxFuture;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::{Command, Host, HostError, Output, Progress, Stream, Upload};
+use super::{Command, Host, HostError, HostErrorKind, Output, Progress, Stream, Tunnel, Upload};
 use crate::site;
 use exec::Feed;
+use link::NoWay;
 
 /// Connects to a host and logs in.
 pub async fn connect(host: &site::Host, settings: &Settings) -> Result<SshHost, HostError> {
@@ -71,8 +74,31 @@ impl Host for SshHost {
     fn dial<'a>(&'a self, address: &'a str, port: u16) -> BoxFuture<'a, Result<Box<dyn Stream>, HostError>> {
         Box::pin(async move {
             let link = self.0.link().await?;
-            let channel = link.dial(address, port).await?;
-            Ok(Box::new(Dialled { stream: channel.into_stream(), _link: link }) as Box<dyn Stream>)
+            match link.dial(address, port).await {
+                Ok(channel) => Ok(Box::new(Dialled { stream: channel.into_stream(), _link: link }) as Box<dyn Stream>),
+                Err(NoWay::Forbidden(_)) => bridge::open(&self.0, address, port).await,
+                Err(NoWay::Failed(error)) => Err(error),
+            }
+        })
+    }
+
+    fn tunnel(&self) -> BoxFuture<'_, Result<Tunnel, HostError>> {
+        Box::pin(async move {
+            let link = self.0.link().await?;
+            let port = self.0.host.way.last().map_or(22, |jump| jump.port);
+            // Whether anything listens there does not matter: it was not forbidden to ask.
+            match link.dial("127.0.0.1", port).await {
+                Ok(_) => return Ok(Tunnel::Forwarding),
+                Err(NoWay::Failed(HostError { kind: HostErrorKind::Unreachable { .. }, .. })) => {
+                    return Ok(Tunnel::Forwarding);
+                }
+                Err(NoWay::Failed(error)) => return Err(error),
+                Err(NoWay::Forbidden(_)) => {}
+            }
+            Ok(match bridge::join(&self.0, "127.0.0.1", port).await? {
+                Ok(_) => Tunnel::Session,
+                Err(why) => Tunnel::None(why),
+            })
         })
     }
 }

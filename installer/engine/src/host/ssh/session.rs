@@ -38,6 +38,8 @@ pub(super) struct Inner {
     /// Held while a password is tried for the first time.
     gate: Arc<Mutex<()>>,
     proven: AtomicBool,
+    /// Whether a command has ever begun: the login shell runs what it is given.
+    begun: AtomicBool,
     refused: std::sync::Mutex<Option<Refusal>>,
     /// What the login shell said by itself before the last command.
     noise: std::sync::Mutex<Vec<String>>,
@@ -71,6 +73,7 @@ impl Inner {
             climb: OnceCell::new(),
             gate: Arc::default(),
             proven: AtomicBool::new(false),
+            begun: AtomicBool::new(false),
             refused: std::sync::Mutex::default(),
             noise: std::sync::Mutex::default(),
             parts: super::carry::Parts::default(),
@@ -183,6 +186,9 @@ impl Inner {
             let said = format!("{} bytes of script; a host takes {LARGEST_SCRIPT}", command.script.len());
             return Err(self.error(HostErrorKind::Status { status: 126, said, script: command.script.clone() }));
         }
+        if let Some(Refusal::Login { user, tried }) = self.refusal() {
+            return Err(self.error(HostErrorKind::Login { user, tried }));
+        }
         let unprivileged = Climb::None;
         let climb = if command.root { self.climb().await? } else { &unprivileged };
         let gate = match climb.password() {
@@ -195,7 +201,10 @@ impl Inner {
         let (link, channel, _room) = self.session().await?;
         let mark = Mark::new();
         let line = line(&command.script, climb, command.root, command.deadline, &mark);
-        let exec = Exec { line, mark, climb, feed, limit: self.settings.output_limit, gate, noise: &self.noise };
+        // Later commands may begin as late as a busy host lets them.
+        let patience = if self.begun.load(Ordering::Acquire) { command.deadline } else { self.settings.begin };
+        let limit = self.settings.output_limit;
+        let exec = Exec { line, mark, climb, feed, limit, gate, patience, noise: &self.noise };
         let mut running = Running { inner: self.clone(), group: Arc::default(), root: command.root, link };
         let group = running.group.clone();
         let outcome = tokio::select! {
@@ -207,8 +216,9 @@ impl Inner {
                 Err(Failed::Kind(HostErrorKind::Deadline { after, script }))
             }
         };
-        if climb.password().is_some() && group.load(Ordering::Relaxed) != 0 {
-            self.proven.store(true, Ordering::Release);
+        if group.load(Ordering::Relaxed) != 0 {
+            self.begun.store(true, Ordering::Release);
+            self.proven.fetch_or(climb.password().is_some(), Ordering::AcqRel);
         }
         match outcome {
             Ok(output) => {
@@ -237,6 +247,17 @@ impl Inner {
                 let user = self.host.way.last().map(|jump| jump.user.clone()).unwrap_or_default();
                 self.error(HostErrorKind::Login { user, tried: format!("logged in, but no command runs: {said}") })
             }
+            Failed::NotBegun { after, said } => {
+                let user = self.host.way.last().map(|jump| jump.user.clone()).unwrap_or_default();
+                let said = if said.is_empty() { String::new() } else { format!("; it printed {said:?}") };
+                let tried = format!(
+                    "logged in, but the login shell runs no command: nothing began within {} s{said}; look at \
+                     .bashrc, .profile and the like of {user}, which may ask a question or start another shell",
+                    after.as_secs()
+                );
+                self.refuse(Refusal::Login { user: user.clone(), tried: tried.clone() });
+                self.error(HostErrorKind::Login { user, tried })
+            }
             Failed::Flood => self.error(HostErrorKind::Flood { limit: self.settings.output_limit, script }),
             // The host is asked on the same connection: a session that was cut is not a host that is away.
             Failed::Cut(why) if link.is_closed() => link.lost(&why),
@@ -256,7 +277,8 @@ impl Inner {
         let mark = Mark::new();
         let line = line(&script, climb, root, Duration::from_secs(10), &mark);
         let (feed, noise) = (Feed::Bytes(Bytes::new()), &self.noise);
-        let exec = Exec { line, mark, climb, feed, limit: 1 << 16, gate: None, noise };
+        let patience = Duration::from_secs(10);
+        let exec = Exec { line, mark, climb, feed, limit: 1 << 16, gate: None, patience, noise };
         let work = async {
             if let Ok(channel) = link.session().await {
                 drop(exec.run(channel, &AtomicU32::new(0)).await);

@@ -80,6 +80,9 @@ pub struct Settings {
     pub cancel: CancellationToken,
     /// How long each of these may take: the TCP connection, the handshake, a login.
     pub patience: Duration,
+    /// How long the login shell may take until the first command of a host begins. Start files that ask a question never
+    /// let it begin.
+    pub begin: Duration,
     /// Silence after which a sign of life is asked for; four without an answer end the connection.
     pub keepalive: Duration,
     /// Sessions at a time on one connection. OpenSSH allows 10 (`MaxSessions`); two are left for ending commands.
@@ -89,7 +92,8 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Settings with the defaults: first sight refused, the agent of the environment, 15 s × 4, 8 sessions, 64 MiB.
+    /// Settings with the defaults: first sight refused, the agent of the environment, 20 s for a login and for a command to
+    /// begin, 15 s × 4 of silence, 8 sessions, 64 MiB.
     pub fn new(folder: impl Into<PathBuf>, secrets: Arc<dyn Secrets>, known: KnownKeys) -> Self {
         Self {
             folder: folder.into(),
@@ -102,6 +106,7 @@ impl Settings {
             trace: Arc::new(NoTrace),
             cancel: CancellationToken::new(),
             patience: Duration::from_secs(20),
+            begin: Duration::from_secs(20),
             keepalive: Duration::from_secs(15),
             sessions: 8,
             output_limit: 64 << 20,

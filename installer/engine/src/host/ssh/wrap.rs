@@ -40,6 +40,11 @@ impl Mark {
         }))
     }
 
+    /// The word itself.
+    pub(super) fn word(&self) -> &str {
+        &self.0
+    }
+
     #[cfg(test)]
     pub(super) fn of(text: &str) -> Self {
         Self(text.to_owned())

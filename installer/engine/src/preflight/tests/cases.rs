@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::super::{CHECKS, Findings, Outcome, Severity};
 use super::site::World;
 use crate::facts::{CgroupVersion, ModuleState, PathKind, Protocol, Route, Socket};
+use crate::host::Tunnel;
 
 /// How a broken site shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,7 +53,8 @@ fn cases() -> Vec<Case> {
         case("ssh.noise", |w| w.facts("node1").account.noise = vec!["Authorized users only.".into()]),
         case("ssh.tmout", |w| w.facts("node1").account.tmout = vec!["300".into()]),
         case("ssh.sessions", |w| w.facts("node1").sshd.max_sessions = Some(1)),
-        case("ssh.forwarding", |w| w.facts("node1").sshd.tcp_forwarding = Some(false)),
+        case("ssh.forwarding", |w| w.facts("node1").sshd.tunnel = Some(Tunnel::Session)),
+        case("ssh.content", |w| w.facts("node1").sshd.tunnel = Some(Tunnel::None("it has no bash".into()))),
         Case { shows: Planned, ..case("ssh.sftp", |w| w.facts("node1").sshd.sftp = None) },
         case("identity.systemd", |w| w.facts("node1").init.systemd = false),
         case("identity.os", |w| w.facts("node1").os.version = "9".into()),

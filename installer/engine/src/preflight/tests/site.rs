@@ -58,6 +58,9 @@ impl World {
         }
         // Whose clock has the control group version that is asked for: v2, as on the other.
         two.cgroups = one.cgroups.clone();
+        for facts in [&mut one, &mut two] {
+            facts.sshd.tunnel = Some(crate::host::Tunnel::Forwarding);
+        }
         let facts = BTreeMap::from([("node1".to_owned(), one), ("node2".to_owned(), two)]);
         let measurements = Self::measured(&site);
         let needs = Needs {

@@ -98,6 +98,7 @@ pub(super) const TRIALS: [Trial; 5] = [
             found("ssh.tmout", "node2", Warn, "TMOUT=120"),
             found("ssh.sessions", "node3", Warn, "MaxSessions 1"),
             found("ssh.forwarding", "node3", Warn, "AllowTcpForwarding no"),
+            found("ssh.content", "node3", Fail, "MaxSessions 1"),
             found("ssh.sftp", "node3", Planned, "no sftp"),
             found("identity.os", "node2", Fail, "centos 7"),
             found("identity.cpu-level", "node2", Fail, "lacks sse4_2"),
