@@ -17,6 +17,7 @@ pub mod name;
 pub mod oci;
 pub mod open;
 pub mod platform;
+pub mod printable;
 pub mod receipt;
 pub mod reference;
 pub mod room;

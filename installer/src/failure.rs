@@ -6,7 +6,7 @@ use ferry_bundle_format::open::OpenError;
 use ferry_bundle_format::volume::VolumeError;
 use ferry_bundle_format::volume::join::JoinError;
 use ferry_bundle_format::yaml::Problems;
-use ferry_engine::host::{HostError, HostErrorKind};
+use ferry_engine::host::{HostError, HostErrorKind, Redactor};
 use ferry_engine::plan::PlanFileError;
 use ferry_engine::run::StepError;
 use ferry_engine::step::StepBuildError;
@@ -99,6 +99,12 @@ impl Failure {
     fn hints(mut self, hints: impl IntoIterator<Item = String>) -> Self {
         self.hints.extend(hints);
         self
+    }
+
+    /// Without the secrets that a run has used: an error may repeat what a program said of its input.
+    pub(crate) fn redacted(&self, redactor: &Redactor) -> Self {
+        let clean = |texts: &[String]| texts.iter().map(|text| redactor.redact(text)).collect();
+        Self { code: self.code, causes: clean(&self.causes), hints: clean(&self.hints) }
     }
 
     /// As it is shown on standard error.
@@ -260,5 +266,14 @@ mod tests {
         assert_eq!(code_of_all([&secret(), &lost].into_iter()), ExitCode::Host);
         let records = error(HostErrorKind::Records { path: "/s/host-keys".into(), why: "no permission".into() });
         assert!(matches!(Failure::from(records), Failure { code: ExitCode::Machine, hints, .. } if hints.len() == 1));
+    }
+
+    #[test]
+    fn no_secret_is_told_in_a_failure() {
+        let redactor = Redactor::default();
+        redactor.learn(&ferry_engine::host::Secret::new("hunter2!"));
+        let failure = Failure::new(ExitCode::Step, "curl: hunter2! is wrong").hint("not hunter2!");
+        let told = failure.redacted(&redactor);
+        assert_eq!(told.text(), "error: curl: «secret» is wrong\nhint: not «secret»\n");
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::{IsTerminal as _, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -64,8 +64,9 @@ impl Session {
         let state = common.state.clone().unwrap_or_else(|| site.folder().join(format!("{}.ferry", site.cluster)));
         let mut builder = std::fs::DirBuilder::new();
         builder.recursive(true).mode(0o700).create(&state).map_err(failure::file("make", &state))?;
+        private(&state)?;
         let lock = lock(&state)?;
-        let redactor = Redactor::default();
+        let redactor = common.redactor.clone();
         let display = show::display(common.json, common.verbose);
         let path = state.join("journal.jsonl");
         let journal = Journal::open(&path, display, redactor.clone()).map_err(failure::file("open", &path))?;
@@ -241,6 +242,35 @@ fn on_interrupt(stop: Stop, cancel: tokio_util::sync::CancellationToken) {
     });
 }
 
+/// The state folder holds keys and what was seen on hosts: it has to be its owner's alone.
+fn private(state: &Path) -> Result<(), Failure> {
+    let there = std::fs::metadata(state).map_err(failure::file("read", state))?;
+    let ours = std::fs::metadata("/proc/self").map_err(failure::file("read", Path::new("/proc/self")))?;
+    let name = state.display();
+    if there.uid() != ours.uid() {
+        return Err(Failure::new(
+            ExitCode::Machine,
+            format!(
+                "the state folder {name} belongs to user {}, and ferry-install runs as {}",
+                there.uid(),
+                ours.uid()
+            ),
+        )
+        .hint("run ferry-install as its owner, or name another folder with --state"));
+    }
+    if there.mode() & 0o077 != 0 {
+        return Err(Failure::new(
+            ExitCode::Machine,
+            format!(
+                "other users of this machine can enter the state folder {name} (mode {:04o})",
+                there.mode() & 0o7777
+            ),
+        )
+        .hint(format!("chmod 700 {name}")));
+    }
+    Ok(())
+}
+
 fn lock(state: &Path) -> Result<File, Failure> {
     let path = state.join("lock");
     let mut options = OpenOptions::new();
@@ -348,4 +378,25 @@ fn tail(text: &str) -> String {
     let start = text.len().saturating_sub(SAID);
     let start = (start..text.len()).find(|at| text.is_char_boundary(*at)).unwrap_or(text.len());
     text[start..].trim().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    #[test]
+    fn a_state_folder_that_others_can_enter_is_refused_with_what_to_type() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let state = folder.path().join("demo.ferry");
+        std::fs::create_dir(&state).expect("made");
+        for mode in [0o755, 0o750, 0o701, 0o777] {
+            std::fs::set_permissions(&state, std::fs::Permissions::from_mode(mode)).expect("changed");
+            let failure = private(&state).expect_err("refused");
+            assert_eq!(failure.code, ExitCode::Machine, "{mode:o}");
+            assert_eq!(failure.hints, [format!("chmod 700 {}", state.display())], "{mode:o}");
+        }
+        std::fs::set_permissions(&state, std::fs::Permissions::from_mode(0o700)).expect("changed");
+        private(&state).expect("the owner's alone");
+    }
 }

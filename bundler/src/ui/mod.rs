@@ -8,6 +8,8 @@ mod lines;
 use std::io::{IsTerminal as _, Write as _};
 use std::sync::Arc;
 
+use ferry_bundle_format::printable::printable;
+
 use crate::event::{Event, Reporter};
 
 /// Which display was asked for.
@@ -50,14 +52,6 @@ pub(crate) fn err(text: &str) {
     }
 }
 
-/// What may reach a terminal: control characters and bidirectional overrides from hostile names may not.
-fn printable(text: &str) -> String {
-    let bad = |c: char| {
-        (c.is_control() && c != '\n' && c != '\t') || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
-    text.chars().map(|c| if bad(c) { '\u{fffd}' } else { c }).collect()
-}
-
 /// The one-line text of an event for people, if it has one.
 fn line(event: &Event) -> Option<String> {
     let size = |bytes: &Option<u64>| {
@@ -77,12 +71,4 @@ fn line(event: &Event) -> Option<String> {
         Event::Note { text } => format!("  note: {text}"),
         Event::Warning { text } => format!("warning: {text}"),
     })
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn names_cannot_write_to_the_terminal() {
-        assert_eq!(super::printable("a\u{1b}[2Jb\u{202e}c\td\n"), "a\u{fffd}[2Jb\u{fffd}c\td\n");
-    }
 }

@@ -5,11 +5,13 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use ferry_bundle_format::lock::Timestamp;
+use ferry_bundle_format::printable::printable;
 use serde::{Deserialize, Serialize};
 
 use crate::event::{Display, Event};
@@ -44,7 +46,7 @@ struct Inner {
 impl Journal {
     /// Opens the journal at `path` for a new run.
     pub fn open(path: &Path, display: Arc<dyn Display>, redactor: Redactor) -> io::Result<Self> {
-        let mut file = OpenOptions::new().read(true).append(true).create(true).open(path)?;
+        let mut file = OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(path)?;
         let length = file.seek(SeekFrom::End(0))?;
         if length > 0 {
             file.seek(SeekFrom::Start(length - 1))?;
@@ -85,8 +87,10 @@ impl Journal {
         &self.0.redactor
     }
 
-    /// Writes an event down, then shows it. An event that can't be written is shown with a note that says so.
+    /// Writes an event down, then shows it. An event that can't be written is shown with a note that says so. Neither the
+    /// file nor who is shown it gets a secret, or a character that drives a terminal.
     pub fn record(&self, event: &Event) {
+        let event = &clean(event, &self.0.redactor);
         if !event.is_tick()
             && let Err(error) = self.write(event)
         {
@@ -98,7 +102,7 @@ impl Journal {
 
     /// Writes an event down without showing it: for lists that are shown otherwise.
     pub fn keep(&self, event: &Event) {
-        if let Err(error) = self.write(event) {
+        if let Err(error) = self.write(&clean(event, &self.0.redactor)) {
             let text = format!("the journal {} can't be written: {error}", self.0.path.display());
             self.0.display.show(&Event::Note { text });
         }
@@ -123,6 +127,35 @@ impl Journal {
             std::process::abort();
         }
         Ok(())
+    }
+}
+
+/// Members whose values are words of this program's own, not texts.
+const WORDS: [&str; 3] = ["event", "outcome", "verdict"];
+
+/// The event without secrets, and without characters that drive a terminal. One that is no event any more without them
+/// becomes a note: it is better lost than told.
+fn clean(event: &Event, redactor: &Redactor) -> Event {
+    if event.is_tick() {
+        return event.clone();
+    }
+    let cleaned = serde_json::to_value(event).and_then(|mut value| {
+        clean_value(&mut value, redactor);
+        serde_json::from_value(value)
+    });
+    cleaned.unwrap_or_else(|_| Event::Note { text: "an event could not be told without a secret in it".to_owned() })
+}
+
+fn clean_value(value: &mut serde_json::Value, redactor: &Redactor) {
+    match value {
+        serde_json::Value::String(text) => *text = printable(&redactor.redact(text)),
+        serde_json::Value::Array(items) => items.iter_mut().for_each(|item| clean_value(item, redactor)),
+        serde_json::Value::Object(members) => {
+            for (_, member) in members.iter_mut().filter(|(name, _)| !WORDS.contains(&name.as_str())) {
+                clean_value(member, redactor);
+            }
+        }
+        _ => {}
     }
 }
 
@@ -171,5 +204,50 @@ mod tests {
         assert_eq!(records[1].event, Event::Note { text: "after".into() });
         assert!(!std::fs::read_to_string(&path).unwrap().contains("hunter2"));
         assert_eq!(*display.0.lock().unwrap(), 3);
+    }
+
+    /// Keeps what it is shown.
+    struct Keep(Mutex<Vec<Event>>);
+    impl Display for Keep {
+        fn show(&self, event: &Event) {
+            self.0.lock().unwrap().push(event.clone());
+        }
+    }
+
+    #[test]
+    fn who_is_shown_an_event_gets_neither_secrets_nor_control_sequences() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal.jsonl");
+        let display = Arc::new(Keep(Mutex::new(Vec::new())));
+        let redactor = Redactor::default();
+        let journal = Journal::open(&path, display.clone(), redactor.clone()).unwrap();
+        for secret in ["hunter2\"x", "changed", "stepEnded"] {
+            redactor.learn(&Secret::new(secret));
+        }
+        let text = "hunter2\"x \u{1b}[2J\u{202e}changed";
+        let texts = |text: &str| {
+            let text = text.to_owned();
+            [
+                Event::Command { host: "one".into(), id: 1, script: text.clone(), input: text.clone(), root: true },
+                Event::CommandEnded { host: "one".into(), id: 1, status: None, said: text.clone(), ms: 1 },
+                Event::StepEnded {
+                    step: "a/one".into(),
+                    host: "one".into(),
+                    outcome: crate::event::Outcome::Changed,
+                    why: Some(text.clone()),
+                    ms: 1,
+                },
+                Event::Note { text },
+            ]
+        };
+        texts(text).iter().for_each(|event| journal.record(event));
+        let clean = "«secret» \u{fffd}[2J\u{fffd}«secret»";
+        assert_eq!(*display.0.lock().unwrap(), texts(clean), "what is shown");
+        journal.keep(&texts(text)[3]);
+        let records = read(&path).unwrap();
+        assert_eq!(records.last().unwrap().event, texts(clean)[3], "what is kept");
+        assert!(!std::fs::read_to_string(&path).unwrap().contains("hunter2"));
+        let mode = std::os::unix::fs::MetadataExt::mode(&std::fs::metadata(&path).unwrap());
+        assert_eq!(mode & 0o777, 0o600);
     }
 }

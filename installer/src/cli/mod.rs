@@ -7,6 +7,7 @@ pub(crate) use trust::TrustArgs;
 use std::path::PathBuf;
 
 use clap::Parser;
+use ferry_engine::host::Redactor;
 
 use crate::commands::Verb;
 use crate::failure::{ExitCode, Failure};
@@ -47,6 +48,9 @@ pub(crate) struct Common {
     /// Ask nothing: go on where a confirmation would be asked for.
     #[arg(long, short, global = true)]
     pub(crate) yes: bool,
+    /// Learns every secret of the run; what is said at the end goes through it.
+    #[arg(skip)]
+    pub(crate) redactor: Redactor,
 }
 
 /// Parses, runs, and ends with a documented code.
@@ -65,7 +69,7 @@ pub(crate) fn main() -> std::process::ExitCode {
     let code = match result {
         Ok(code) => code,
         Err(failure) => {
-            show::failure(&failure, cli.common.json);
+            show::failure(&failure.redacted(&cli.common.redactor), cli.common.json);
             failure.code
         }
     };

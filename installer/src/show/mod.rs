@@ -6,6 +6,7 @@ mod plain;
 use std::io::{IsTerminal as _, Write as _};
 use std::sync::Arc;
 
+use ferry_bundle_format::printable::printable;
 use ferry_engine::event::Display;
 use ferry_engine::preflight::{self, Findings};
 
@@ -19,8 +20,13 @@ pub(crate) fn display(json: bool, verbose: bool) -> Arc<dyn Display> {
     if json { Arc::new(Json) } else { Arc::new(Plain::new(verbose, std::io::stderr().is_terminal())) }
 }
 
-/// Prints what a command was asked for.
+/// Prints what a command was asked for. Names and texts of strangers in it cannot drive the terminal.
 pub(crate) fn text(text: &str) {
+    painted(&printable(text));
+}
+
+/// Prints a text with colours, whose other parts have been made printable.
+fn painted(text: &str) {
     let mut out = std::io::stdout().lock();
     // Who closed the pipe has seen enough.
     drop(out.write_all(text.as_bytes()).and_then(|()| out.flush()));
@@ -28,7 +34,7 @@ pub(crate) fn text(text: &str) {
 
 /// Prints a line beside it.
 pub(crate) fn aside(line: &str) {
-    drop(writeln!(std::io::stderr().lock(), "{line}"));
+    drop(writeln!(std::io::stderr().lock(), "{}", printable(line)));
 }
 
 /// Prints what preflight found: a table, or all of it as one object.
@@ -54,6 +60,6 @@ pub(crate) fn failure(failure: &Failure, json: bool) {
         });
         text(&format!("{value}\n"));
     } else {
-        drop(write!(std::io::stderr().lock(), "{}", failure.text()));
+        drop(write!(std::io::stderr().lock(), "{}", printable(&failure.text())));
     }
 }

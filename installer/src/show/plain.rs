@@ -124,7 +124,8 @@ impl Display for Plain {
             other => self.line(other),
         };
         if let Some(line) = line {
-            super::text(&(line + "\n"));
+            // The events are printable; the colours are ours.
+            super::painted(&(line + "\n"));
         }
     }
 }
