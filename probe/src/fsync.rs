@@ -40,7 +40,9 @@ pub(crate) fn run(mut arguments: Arguments) -> Verdict {
 /// The times of all writes, sorted; never none.
 fn measure(folder: &Path, bytes: u64, block: u64) -> std::io::Result<Vec<Duration>> {
     let path = folder.join(format!(".ferry-fsync-{}", std::process::id()));
-    let measured = write(&path, bytes, block);
+    // One that is there already is somebody else's: it is neither written nor removed.
+    let file = File::create_new(&path)?;
+    let measured = write(file, bytes, block);
     let removed = fs::remove_file(&path);
     let mut times = measured?;
     removed?;
@@ -48,8 +50,7 @@ fn measure(folder: &Path, bytes: u64, block: u64) -> std::io::Result<Vec<Duratio
     Ok(times)
 }
 
-fn write(path: &Path, bytes: u64, block: u64) -> std::io::Result<Vec<Duration>> {
-    let mut file = File::create_new(path)?;
+fn write(mut file: File, bytes: u64, block: u64) -> std::io::Result<Vec<Duration>> {
     let content = vec![0x5A; usize::try_from(block).unwrap_or_default()];
     let begin = Instant::now();
     let mut times = Vec::new();

@@ -16,8 +16,10 @@ use super::site::{Entry, PASSWORD};
 /// What a Debian 12 host says, as the parser's own test has it.
 const DEBIAN: &str = include_str!("../../../installer/engine/src/facts/fixtures/debian-12.txt");
 
-/// What stands before each question of a look.
-const MARK: &str = "echo @ferry-probe ";
+/// What stands before each question of a look, after the line that says the word of its marks.
+const MARK: &str = "echo \"@ferry-probe $f_mark ";
+/// The word of this host's marks. A host makes one by chance for each script; nobody is to be deceived here.
+const WORD: &str = "scripted";
 
 #[derive(Default)]
 struct Memory {
@@ -67,7 +69,7 @@ fn answer(script: &str, facts: &str, memory: &mut Memory) -> Answer {
     if script.contains("/run/ferry/lease") {
         return Answer::text("taken\n");
     }
-    if script.starts_with(MARK) {
+    if script.lines().nth(1).is_some_and(|line| line.starts_with(MARK)) {
         return Answer::text(look(script, memory));
     }
     let parts = parts(script);
@@ -91,12 +93,12 @@ fn answer(script: &str, facts: &str, memory: &mut Memory) -> Answer {
 
 /// Answers every question of a look.
 fn look(script: &str, memory: &Memory) -> String {
-    let mut said = String::new();
-    for part in format!("\n{script}").split(&format!("\n{MARK}")).skip(1) {
-        let Some((number, question)) = part.split_once('\n') else { continue };
+    let mut said = format!("@ferry-marks {WORD}\n");
+    for part in script.split(&format!("\n{MARK}")).skip(1) {
+        let Some((number, question)) = part.split_once("\"\n") else { continue };
         let question = question.trim_end_matches('\n');
         let answer = memory.so.get(question).map_or_else(|| untouched(question), String::as_str);
-        said.push_str(&format!("@ferry-probe {number}\n{answer}\n"));
+        said.push_str(&format!("@ferry-probe {WORD} {number}\n{answer}\n"));
     }
     said
 }
@@ -168,18 +170,18 @@ fn words(line: &str) -> Vec<String> {
 
 /// Does what is missing, and says how everything stands.
 fn see_to(parts: Vec<Part<'_>>, memory: &mut Memory) -> String {
-    let mut said = String::new();
+    let mut said = format!("@ferry-marks {WORD}\n");
     for (n, Part { question, wanted, body }) in parts.into_iter().enumerate() {
         if memory.so.get(question) != Some(&wanted) {
-            said.push_str(&format!("\n@ferry-begin {n}\n"));
+            said.push_str(&format!("\n@ferry-begin {WORD} {n}\n"));
             // The script only keeps what a file was, before the file is brought.
             if body.starts_with("f_keep ") && body.lines().count() == 1 {
                 memory.pending.push((question.to_owned(), wanted));
-                return format!("{said}\n@ferry-seen {n} {}\n", untouched(question));
+                return format!("{said}\n@ferry-seen {WORD} {n} {}\n", untouched(question));
             }
             memory.so.insert(question.to_owned(), wanted.clone());
         }
-        said.push_str(&format!("\n@ferry-seen {n} {wanted}\n"));
+        said.push_str(&format!("\n@ferry-seen {WORD} {n} {wanted}\n"));
     }
     said
 }

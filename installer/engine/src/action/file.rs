@@ -4,7 +4,7 @@ use ferry_bundle_format::Digest;
 use serde::{Deserialize, Serialize};
 
 use super::Input;
-use super::script::{Part, key, undoing};
+use super::script::{Part, key};
 use crate::host::{HASH, quote};
 use crate::pki::PULL_CONFIG;
 
@@ -170,10 +170,6 @@ impl File {
         )
     }
 
-    pub(super) fn undo(&self) -> String {
-        undoing(&self.what(), &Self::back(&self.path))
-    }
-
     /// What stood there comes back as it was, link or file; what did not goes. So do parts of an upload that was cut off.
     pub(super) fn back(path: &str) -> String {
         let (folder, _) = path.rsplit_once('/').unwrap_or_default();
@@ -193,5 +189,7 @@ fn fetch(url: &str) -> String {
         "curl -fsS --config - --cacert {REGISTRY_AUTHORITY} --noproxy '*' --connect-timeout 10 --speed-limit 1000 --speed-time 60 -o \"$part\""
     );
     let url = quote(url);
-    format!("login=$(cat); echo \"$login\" | {get} -C - {url} || {{ rm -f \"$part\"; echo \"$login\" | {get} {url}; }}")
+    // Not `echo`: that of dash reads backslashes.
+    let login = "printf '%s\\n' \"$login\"";
+    format!("login=$(cat); {login} | {get} -C - {url} || {{ rm -f \"$part\"; {login} | {get} {url}; }}")
 }

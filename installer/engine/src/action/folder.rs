@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Input;
-use super::script::{Part, key, undoing};
+use super::script::{Part, key};
 use crate::host::quote;
 
 /// A folder.
@@ -48,17 +48,13 @@ impl Folder {
     pub(super) fn part(&self) -> Part {
         let (path, key) = (quote(&self.path), key(&self.path));
         let body = format!(
-            "if [ ! -d {path} ]; then : >$S/before/{key}.absent; mkdir -p -- {path}; \
-             elif [ ! -e $S/before/{key}.absent ] && [ ! -e $S/before/{key}.folder ]; then stat -c '%a %u:%g' {path}/. >$S/before/{key}.part; mv -f $S/before/{key}.part $S/before/{key}.folder; fi\n\
+            "if [ ! -d {path} ]; then : >$S/before/{key}.absent; f_sync $S/before; mkdir -p -- {path}; \
+             elif [ ! -e $S/before/{key}.absent ] && [ ! -e $S/before/{key}.folder ]; then stat -c '%a %u:%g' {path}/. >$S/before/{key}.part; mv -f $S/before/{key}.part $S/before/{key}.folder; f_sync $S/before; fi\n\
              chown {} {path}; chmod {:o} {path}",
             quote(&self.owner),
             self.mode
         );
         Part { what: self.what(), probe: self.probe(), wanted: self.wanted(), body, input: Input::None }
-    }
-
-    pub(super) fn undo(&self) -> String {
-        undoing(&self.what(), &Self::back(&self.path))
     }
 
     /// A folder that ferry made goes when it is empty, unless something is mounted there; one that stood before gets its

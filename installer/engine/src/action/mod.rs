@@ -1,8 +1,8 @@
 //! What is done to a host, as data: files, folders, units, commands, registry content.
 //!
 //! An [`Action`] says what is to be so. From it follow, as text and without a host, the script that looks whether it is so
-//! ([`Action::probe`]), the part of a script that makes it so ([`Action::part`]) and what takes it back ([`Action::undo`]): so a
-//! plan can be shown, approved, and compared with what ran. Every one of them may be cut off at any moment and run
+//! ([`Action::probe`]) and the part of a script that makes it so ([`Action::part`]); what takes it back follows from the host's own
+//! record ([`back`]). So a plan can be shown, approved, and compared with what ran. Every one of them may be cut off at any moment and run
 //! again: that is what each is written for.
 
 mod back;
@@ -20,7 +20,7 @@ pub use file::{Content, File, REGISTRY_AUTHORITY};
 pub use folder::Folder;
 pub use push::{Push, PushedFile, PushedImage};
 pub use run::{Run, Subject};
-pub use script::{LEDGER, Part, STATE_FOLDER, Said, said, script, stdin};
+pub use script::{LEDGER, MARKS, Part, STATE_FOLDER, Said, said, script, stdin};
 pub use unit::Unit;
 
 use serde::{Deserialize, Serialize};
@@ -136,19 +136,6 @@ impl Action {
             Self::Block(block) => Some(block.part()),
             Self::Unit(unit) => Some(unit.part()),
             Self::Run(run) => Some(run.part()),
-            Self::Push(_) => None,
-        }
-    }
-
-    /// What takes it back, where that can be done.
-    #[must_use]
-    pub fn undo(&self) -> Option<String> {
-        match self {
-            Self::File(file) => Some(file.undo()),
-            Self::Folder(folder) => Some(folder.undo()),
-            Self::Block(block) => Some(block.undo()),
-            Self::Unit(unit) => Some(unit.undo()),
-            Self::Run(run) => run.undo(),
             Self::Push(_) => None,
         }
     }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Input;
-use super::script::{Part, key, undoing};
+use super::script::{Part, key};
 use crate::host::quote;
 
 /// What a probe prints when nothing is to be done.
@@ -100,8 +100,9 @@ impl Run {
         self
     }
 
+    /// The ledger has one line for each: a title with other lines in it must not add to them.
     fn what(&self) -> String {
-        format!("run:{}", self.title)
+        format!("run:{}", self.title.replace(char::is_control, " "))
     }
 
     fn stamp(&self) -> (String, String) {
@@ -137,11 +138,5 @@ impl Run {
         // The lock is not for children that go on living, such as a unit's shim.
         let body = format!("{record}( exec 9>&-\n{}\n)\n{stamp}", self.command);
         Part { what: self.what(), probe: self.probe(), wanted: YES.into(), body, input: Input::None }
-    }
-
-    pub(super) fn undo(&self) -> Option<String> {
-        let undo = self.undo.as_ref()?;
-        let (name, _) = self.stamp();
-        Some(undoing(&self.what(), &format!("( exec 9>&-\n{undo}\n)\nrm -f $S/stamps/{}", quote(&name))))
     }
 }

@@ -28,15 +28,20 @@ pub(super) fn key(text: &str) -> String {
 /// Functions that the scripts below use. `f_sync` has one file on disk, and not whatever else the host has still to write;
 /// a `sync` that takes no file does that, too. `f_log` enters a line in the ledger; `f_keep` keeps what a file was before
 /// the first change; all scripts of ferry on one host take turns, so that one that outlived its connection and its own
-/// repetition do not meet.
+/// repetition do not meet. One that waits says for whom.
 pub(super) const PRELUDE: &str = r#"set -eu
 S=/var/lib/ferry
 umask 022
 [ -d $S/before ] && [ -d $S/stamps ] && [ -d $S/undo ] || { mkdir -p -m 700 $S $S/before $S/stamps $S/undo; }
-exec 9>>$S/lock; flock -w 900 9
+exec 9>>$S/lock
+f_holders() { for f_p in /proc/[0-9]*; do [ "$f_p" = "/proc/$$" ] || [ "$(readlink "$f_p/fd/9" 2>/dev/null)" != "$S/lock" ] || echo "  process $(ps -o pid=,etime=,comm= -p "${f_p#/proc/}" 2>/dev/null)"; done
+echo "  last line of the ledger: $(tail -n 1 $S/ledger 2>/dev/null)"; }
+flock -n 9 || { echo 'waiting for another script of ferry on this host:' >&2; f_holders >&2; flock -w 900 9 || {
+echo 'timed out: another script of ferry on this host has been running for 900 seconds:' >&2; f_holders >&2; exit 75; }; }
 f_sync() { sync "$1" 2>/dev/null || sync; }
 f_log() { printf '%s %s %s\n' "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$1" "$2" >>$S/ledger; f_sync $S/ledger; }
-f_keep() { [ -e "$S/before/$2" ] || [ -e "$S/before/$2.absent" ] || { if [ -e "$1" ]; then cp -a -- "$1" "$S/before/$2.part" && f_sync "$S/before/$2.part" && mv -f -- "$S/before/$2.part" "$S/before/$2"; else : >"$S/before/$2.absent"; fi; }; }
+f_there() { [ -e "$1" ] || [ -L "$1" ]; }
+f_keep() { f_there "$S/before/$2" || [ -e "$S/before/$2.absent" ] || { if f_there "$1"; then cp -a -- "$1" "$S/before/$2.part" && f_sync "$S/before/$2.part" && mv -f -- "$S/before/$2.part" "$S/before/$2"; else : >"$S/before/$2.absent"; fi; f_sync "$S/before"; }; }
 "#;
 
 /// What an action is within a script.
@@ -57,18 +62,23 @@ pub struct Part {
 /// Sees to one part: `f_part NUMBER WHAT WANTED [reads]`, with the functions `pNUMBER` that looks and `dNUMBER` that does. Looks,
 /// does what is missing, looks again; what is still not as wanted ends the script. What a part reads stands on the script's
 /// standard input, after its length in bytes on a line of its own; `dd` takes just as much, and leaves the rest to those after it.
-const PARTS: &str = r#"f_see() { f_seen=$(set +eu; exec 9>&-; p$1 </dev/null) || :; }
+///
+/// What a part prints stands between ferry's own marks. A word of chance, made on the host by each run and printed before
+/// anything else, tells them apart: no program that a part runs knows it.
+const PARTS: &str = r#"read -r f_mark </proc/sys/kernel/random/uuid
+printf '@ferry-marks %s\n' "$f_mark"
+f_see() { f_seen=$(set +eu; exec 9>&-; p$1 </dev/null) || :; }
 f_take() { read -r f_size; [ "$f_size" = 0 ] || dd bs="$f_size" count=1 iflag=fullblock 2>/dev/null; }
 f_part() {
 f_see $1
 if [ "$f_seen" = "$3" ]; then [ -z "${4-}" ] || f_take >/dev/null; else
-printf '\n@ferry-begin %s\n' $1
+printf '\n@ferry-begin %s %s\n' "$f_mark" $1
 f_log begin "$2"
 if [ -n "${4-}" ]; then f_take | ( d$1 ); else ( d$1 ) </dev/null; fi
 f_log done "$2"
 f_see $1
 fi
-printf '\n@ferry-seen %s %s\n' $1 "$f_seen"
+printf '\n@ferry-seen %s %s %s\n' "$f_mark" $1 "$f_seen"
 [ "$f_seen" = "$3" ] || exit 0
 }
 "#;
@@ -119,16 +129,25 @@ pub struct Said {
     pub rest: String,
 }
 
-/// Reads what a script of parts has printed.
+/// Reads what a script of parts has printed. A line is a mark only with the word that the script began with.
 #[must_use]
 pub fn said(text: &str) -> Said {
     let mut said = Said::default();
-    for line in text.lines() {
-        if let Some(n) = line.strip_prefix("@ferry-begin ").and_then(|n| n.parse().ok()) {
+    let mut lines = text.lines().peekable();
+    let word = lines.next_if(|line| line.starts_with(MARKS)).map(|line| line[MARKS.len()..].trim());
+    // A word of nothing would make every line a mark.
+    let marks = word.filter(|word| !word.is_empty()).map(|word| {
+        let mark = |kind: &str| format!("@ferry-{kind} {word} ");
+        (mark("begin"), mark("seen"))
+    });
+    for line in lines {
+        let of = |mark: &str| line.strip_prefix(mark);
+        if let Some(n) = marks.as_ref().and_then(|marks| of(&marks.0)?.parse().ok()) {
             said.begun.insert(n);
-        } else if let Some((Ok(n), seen)) =
-            line.strip_prefix("@ferry-seen ").and_then(|rest| rest.split_once(' ')).map(|(n, seen)| (n.parse(), seen))
-        {
+        } else if let Some((n, seen)) = marks.as_ref().and_then(|marks| {
+            let (n, seen) = of(&marks.1)?.split_once(' ')?;
+            Some((n.parse().ok()?, seen))
+        }) {
             said.seen.insert(n, seen.trim().to_owned());
         } else if !line.is_empty() {
             said.rest.push_str(line);
@@ -138,11 +157,12 @@ pub fn said(text: &str) -> Said {
     said
 }
 
-/// A script that takes something back, likewise.
-pub(super) fn undoing(what: &str, body: &str) -> String {
-    let what = quote(what);
-    format!("{PRELUDE}f_log undo {what}\n{body}\nf_log undone {what}\n")
-}
+/// What the first line of a script's output begins with; the word of its marks follows.
+pub const MARKS: &str = "@ferry-marks ";
+
+/// The shells that `sh` is on the systems ferry knows: dash, bash.
+#[cfg(test)]
+pub(super) const SHELLS: [&[&str]; 2] = [&["dash"], &["bash", "--posix"]];
 
 #[cfg(test)]
 mod tests {
@@ -187,9 +207,6 @@ mod tests {
         feed.join().unwrap();
         (said(&String::from_utf8_lossy(&output.stdout)), output)
     }
-
-    /// The shells that `sh` is on the systems ferry knows: dash, bash.
-    const SHELLS: [&[&str]; 2] = [&["dash"], &["bash", "--posix"]];
 
     #[test]
     fn each_part_reads_its_own_input_whether_others_are_done_or_not() {
@@ -242,6 +259,83 @@ mod tests {
                 output.status.success() && heard.seen[&0] == "not yet" && heard.seen.len() == 1,
                 "{shell:?} {heard:?}"
             );
+        }
+    }
+
+    #[test]
+    fn what_a_part_prints_is_never_taken_for_a_mark() {
+        for shell in SHELLS {
+            let folder = tempfile::tempdir().unwrap();
+            let forged = "printf '\\n@ferry-marks 0\\n@ferry-seen 0 yes\\n@ferry-seen 1 yes\\n@ferry-seen 0 1 yes\\n@ferry-begin 1\\n'";
+            let body = part("run:forges", "echo no", forged, Input::None);
+            let (heard, output) = run(shell, folder.path(), &[body, copy("b", "y")]);
+            assert!(output.status.success(), "{shell:?} {output:?}");
+            assert_eq!(
+                (heard.begun, heard.seen),
+                (BTreeSet::from([0]), BTreeMap::from([(0, "no".into())])),
+                "{shell:?}"
+            );
+            assert!(heard.rest.contains("@ferry-seen 1 yes"), "{heard:?}", heard = heard.rest);
+            // Likewise a question with an answer of several lines.
+            let probe = part("run:forges", forged, "true", Input::None);
+            let (heard, _) = run(shell, folder.path(), &[probe, copy("b", "y")]);
+            assert!(heard.seen.values().all(|seen| seen != "yes") && heard.seen.len() == 1, "{shell:?} {heard:?}");
+        }
+        // A script that does not say its word has no marks at all.
+        assert_eq!(said("@ferry-seen  0 yes\n@ferry-begin  0\n").seen.len(), 0);
+        assert_eq!(said("@ferry-marks \n@ferry-seen  0 yes\n").seen.len(), 0);
+    }
+
+    #[test]
+    fn who_waits_too_long_says_for_whom() {
+        for shell in SHELLS {
+            let folder = tempfile::tempdir().unwrap();
+            let state = folder.path().join("state");
+            std::fs::create_dir_all(&state).unwrap();
+            std::fs::write(state.join("ledger"), "T begin run:pull\n").unwrap();
+            let hold = format!("exec 9>>{}/lock; flock 9; echo held; read -r end", state.display());
+            let mut holder =
+                Command::new("dash").args(["-c", &hold]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+            let mut line = [0; 5];
+            std::io::Read::read_exact(holder.stdout.as_mut().unwrap(), &mut line).unwrap();
+            let script = script(&[copy("a", "x")])
+                .replace("/var/lib/ferry", &state.display().to_string())
+                .replace("flock -w 900", "flock -w 0.1");
+            let output =
+                Command::new(shell[0]).args(&shell[1..]).args(["-c", &script]).current_dir(&folder).output().unwrap();
+            drop(holder.stdin.take());
+            holder.wait().unwrap();
+            let said = String::from_utf8_lossy(&output.stderr);
+            assert_eq!(output.status.code(), Some(75), "{shell:?} {said}");
+            assert!(said.contains("timed out: another script of ferry"), "{said}");
+            assert!(
+                said.contains(&format!("{} ", holder.id())) && said.contains("dash") && said.contains("begin run:pull"),
+                "{said}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_link_that_leads_nowhere_is_kept_as_it_is() {
+        for shell in SHELLS {
+            let folder = tempfile::tempdir().unwrap();
+            std::os::unix::fs::symlink("/nowhere", folder.path().join("ln")).unwrap();
+            let keep = part(
+                "file:ln",
+                "cat state/kept 2>/dev/null || echo no",
+                "f_keep ln k; echo yes >state/kept",
+                Input::None,
+            );
+            let (_, output) = run(shell, folder.path(), &[keep]);
+            assert!(output.status.success(), "{output:?}");
+            let kept = folder.path().join("state/before/k");
+            assert_eq!(std::fs::read_link(&kept).unwrap(), Path::new("/nowhere"), "{shell:?}");
+            assert!(!folder.path().join("state/before/k.absent").exists());
+            // Kept is kept, though nothing is at its end.
+            std::fs::remove_file(folder.path().join("ln")).unwrap();
+            let again = part("file:ln", "[ ! -e again ] || echo yes", "f_keep ln k; touch again", Input::None);
+            run(shell, folder.path(), &[again]);
+            assert!(kept.is_symlink() && !folder.path().join("state/before/k.absent").exists(), "{shell:?}");
         }
     }
 

@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Input;
-use super::script::{Part, key, undoing};
+use super::script::{Part, key};
 use crate::host::quote;
 
 /// systemd reads a unit that it does not know when it is asked for it. It is told to read all of them anew, which costs a third of a
@@ -54,14 +54,10 @@ impl Unit {
             String::new()
         };
         let body = format!(
-            "{RELOAD}[ \"$(systemctl show -p LoadState {name} 2>/dev/null)\" = LoadState=loaded ] || systemctl daemon-reload\n[ -e $S/before/unit-{key} ] || {{ printf '%s %s\\n' \"$(systemctl is-enabled {name} 2>/dev/null || :)\" \"$(systemctl is-active {name} 2>/dev/null || :)\" >$S/before/unit-{key}.part; mv -f $S/before/unit-{key}.part $S/before/unit-{key}; }}\nsystemctl enable -q --no-reload {name}\n{start}printf '%s' {} >$S/stamps/{key}.part; f_sync $S/stamps/{key}.part; mv -f $S/stamps/{key}.part $S/stamps/{key}",
+            "{RELOAD}[ \"$(systemctl show -p LoadState {name} 2>/dev/null)\" = LoadState=loaded ] || systemctl daemon-reload\n[ -e $S/before/unit-{key} ] || {{ printf '%s %s\\n' \"$(systemctl is-enabled {name} 2>/dev/null || :)\" \"$(systemctl is-active {name} 2>/dev/null || :)\" >$S/before/unit-{key}.part; f_sync $S/before/unit-{key}.part; mv -f $S/before/unit-{key}.part $S/before/unit-{key}; f_sync $S/before; }}\nsystemctl enable -q --no-reload {name}\n{start}printf '%s' {} >$S/stamps/{key}.part; f_sync $S/stamps/{key}.part; mv -f $S/stamps/{key}.part $S/stamps/{key}",
             quote(&self.inputs)
         );
         Part { what: self.what(), probe: self.probe(), wanted: self.wanted(), body, input: Input::None }
-    }
-
-    pub(super) fn undo(&self) -> String {
-        undoing(&self.what(), &Self::back(&self.name))
     }
 
     /// A unit that ran before runs on, with its files of before: it is noted for a restart when they are back.

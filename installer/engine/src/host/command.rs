@@ -109,6 +109,21 @@ fn end_of(bytes: &[u8]) -> String {
 pub(crate) const HASH: &str = "hash() { if openssl dgst -sha256 -r </dev/null >/dev/null 2>&1; then openssl dgst -sha256 -r; \
                                else sha256sum; fi | cut -c1-64; }";
 
+/// A shell function `f_trusted FOLDER`: whether nobody but root and the caller can say what lies at this path. Each folder above it,
+/// as it is written and as links lead, must be theirs, and one that others may write must keep them from each other's files
+/// (the sticky bit). In the folder that holds it not even that will do: anybody could have put a file of its name there before.
+pub(crate) const TRUSTED: &str = r#"f_trusted() { for f_d in "$1" "$(readlink -m -- "$1")"; do f_last=1
+while f_d=${f_d%/*}; do f_u=${f_d:-/}
+if [ -e "$f_u" ]; then
+f_s=$(stat -L -c '%u %A' -- "$f_u") || return 1
+case ${f_s% *} in 0|"$(id -u)") ;; *) return 1;; esac
+case ${f_s#* } in ????????wt|????????wT) [ -z "$f_last" ] || return 1;; ????????w?) return 1;; esac
+fi
+[ -n "$f_d" ] || break
+f_last=
+done; done; }
+"#;
+
 /// `text` as one word for a POSIX shell.
 #[must_use]
 pub fn quote(text: &str) -> String {
@@ -130,6 +145,51 @@ mod tests {
         let error = output.ok("one", &Command::new("yes")).unwrap_err();
         let HostErrorKind::Status { said, .. } = &error.kind else { panic!("{error}") };
         assert!(said.len() < SAID + 64 && said.ends_with("the cause") && said.starts_with("(1040"), "{}", said.len());
+    }
+
+    #[test]
+    fn a_path_is_trusted_only_if_nobody_else_can_change_what_it_is() {
+        use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let make = |name: &str, mode: u32| {
+            std::fs::create_dir_all(at(name)).unwrap();
+            std::fs::set_permissions(at(name), std::fs::Permissions::from_mode(mode)).unwrap();
+        };
+        for (name, mode) in [("own/data", 0o700), ("staff", 0o2775), ("sticky/own/data", 0o755), ("open/below", 0o755)]
+        {
+            make(name, mode);
+        }
+        make("sticky", 0o1777);
+        make("open", 0o777);
+        make("user/own", 0o755);
+        symlink(at("own"), at("link")).unwrap();
+        symlink(at("user"), at("led")).unwrap();
+        symlink(at("own"), at("open/link")).unwrap();
+        let mut cases = vec![
+            ("own/data", true),
+            ("own/not/there/yet", true),
+            ("link/data", true),
+            ("staff/x", true),
+            ("sticky/own/data", true),
+            ("sticky/x", false),
+            ("open/x", false),
+            ("open/below/x", false),
+            ("open/link/data", false),
+        ];
+        if chown(at("user"), Some(4711), Some(4711)).is_ok() {
+            cases.extend([("user/x", false), ("user/own/x", false), ("led/x", false)]);
+        }
+        for shell in ["dash", "bash"] {
+            for (name, trusted) in &cases {
+                let script = format!(
+                    "set -eu\n{TRUSTED}if f_trusted {}; then exit 0; else exit 7; fi",
+                    quote(&at(name).display().to_string())
+                );
+                let status = std::process::Command::new(shell).args(["-c", &script]).status().unwrap();
+                assert_eq!(status.code(), Some(if *trusted { 0 } else { 7 }), "{shell} {name}");
+            }
+        }
     }
 
     #[test]

@@ -14,8 +14,8 @@ mod secrets;
 pub mod ssh;
 mod upload;
 
-pub(crate) use command::HASH;
 pub use command::{Command, Output, Stdin, quote};
+pub(crate) use command::{HASH, TRUSTED};
 pub use error::{HostError, HostErrorKind};
 pub use limit::make_room;
 pub use local::LocalHost;

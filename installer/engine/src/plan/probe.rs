@@ -8,7 +8,7 @@ use futures_util::stream::{self, TryStreamExt as _};
 
 use super::batch::LARGEST;
 use super::{Plan, Planned};
-use crate::action::{Action, Content, State};
+use crate::action::{Action, Content, MARKS, State};
 use crate::host::{Command, Host, HostError, HostErrorKind, quote};
 use crate::registry;
 use crate::run::Workshop;
@@ -17,8 +17,11 @@ use crate::run::Workshop;
 pub(super) const TOGETHER: usize = 32;
 /// The largest text that is kept for the plan's diff, in bytes.
 const SHOWN: u64 = 32 << 10;
-/// What stands before each answer of a probe.
+/// What stands before each answer of a probe, with the word that the script's first line says: a word of chance, made on the
+/// host by each run. So nothing that a probe prints is taken for the next one's mark.
 const MARK: &str = "@ferry-probe";
+/// The first lines of every script of probes.
+const BEGIN: &str = "read -r f_mark </proc/sys/kernel/random/uuid; echo \"@ferry-marks $f_mark\"\n";
 
 /// How each action stands on `host`, in order.
 pub async fn look(host: &dyn Host, actions: &[&Action], workshop: &Workshop) -> Result<Vec<State>, HostError> {
@@ -29,8 +32,12 @@ pub async fn look(host: &dyn Host, actions: &[&Action], workshop: &Workshop) -> 
         let output = host.run(&command).await?;
         let text = output.text();
         let mut current = None;
-        for line in text.lines() {
-            if let Some(n) = line.strip_prefix(MARK).and_then(|n| n.trim().parse::<usize>().ok()) {
+        let mut lines = text.lines();
+        let word = lines.next().and_then(|line| line.strip_prefix(MARKS)).filter(|word| !word.trim().is_empty());
+        let mark = word.map(|word| format!("{MARK} {} ", word.trim()));
+        for line in lines {
+            let number = mark.as_ref().and_then(|mark| line.strip_prefix(mark)?.parse::<usize>().ok());
+            if let Some(n) = number {
                 current = Some(n);
             } else if let Some(n) = current.take().filter(|n| *n < actions.len()) {
                 states[n] = Some(actions[n].judge(line.trim()));
@@ -57,10 +64,10 @@ fn scripts(actions: &[&Action]) -> Vec<String> {
     let mut scripts: Vec<String> = Vec::new();
     for (n, action) in actions.iter().enumerate() {
         let Some(probe) = action.probe() else { continue };
-        let piece = format!("echo {MARK} {n}\n{probe}\n");
+        let piece = format!("echo \"{MARK} $f_mark {n}\"\n{probe}\n");
         match scripts.last_mut().filter(|script| script.len() + piece.len() <= LARGEST) {
             Some(script) => script.push_str(&piece),
-            None => scripts.push(piece),
+            None => scripts.push(format!("{BEGIN}{piece}")),
         }
     }
     scripts

@@ -10,8 +10,18 @@ use super::{Fsync, ProbeFile};
 use crate::facts::Protocol;
 use crate::host::{Command, Host, Upload, quote};
 
-/// Folders from which programs may be run on most hosts; `/tmp` and `/run` are often `noexec`.
-const FOLDERS: [&str; 4] = ["/var/tmp", "/var/lib", "/usr/local/lib", "/root"];
+/// What a folder of the probe begins with, where only root can put something. Tried in this order: `/var` may be `noexec`.
+const CLOSED: [&str; 3] = ["/var/lib/ferry/probe-", "/root/.ferry-probe-", "/usr/lib/ferry-probe-"];
+/// Likewise where everybody can: the last resort, with a name of chance at its end. `/tmp` and `/run` are often `noexec`.
+const OPEN: &str = "/var/tmp/ferry-probe-";
+/// Functions for folders of the probe. `f_own` tells whether a folder is root's alone; `f_end` ends what was started from it and
+/// removes it, and leaves what is not root's as it is: anybody can make a folder of any name in `/var/tmp`.
+const OWN: &str = r#"f_own() { [ ! -L "$1" ] && [ -d "$1" ] && case "$(stat -c '%u %A' -- "$1")" in "$(id -u) drwx------"|"$(id -u) drwx--S---") ;; *) false;; esac; }
+f_end() { f_own "$1" || return 0
+# The process must still be the probe: numbers are used again.
+if [ -f "$1/pids" ]; then for f_p in $(cat "$1/pids"); do case $(readlink "/proc/$f_p/exe") in "$1"/*) kill "$f_p";; esac; done; fi
+rm -rf --one-file-system -- "$1"; }
+"#;
 /// A listener that nobody takes away ends by itself after that many seconds.
 const SERVE_FOR: u64 = 120;
 /// Seconds in which it has come from another host.
@@ -76,9 +86,10 @@ impl<'a> Probe<'a> {
         giver: Option<&Giver>,
     ) -> Result<Self, String> {
         let mut refused = Vec::new();
-        for parent in FOLDERS {
-            let probe = Self { host, folder: folder(parent, owner) };
-            match probe.try_place(file, giver).await {
+        for begin in CLOSED.into_iter().chain([OPEN]) {
+            let (parent, _) = begin.rsplit_once('/').unwrap_or_default();
+            let mut probe = Self { host, folder: String::new() };
+            match probe.try_place(begin, owner, file, giver).await {
                 Ok(()) => return Ok(probe),
                 Err(why) => refused.push(format!("{parent}: {why}")),
             }
@@ -88,8 +99,16 @@ impl<'a> Probe<'a> {
         Err(format!("the probe can't be run: {}", refused.join("; ")))
     }
 
-    async fn try_place(&self, file: &ProbeFile, giver: Option<&Giver>) -> Result<(), String> {
-        self.run(&format!("umask 077; mkdir -p {0} && chmod 700 {0}", quote(&self.folder)), 30).await?;
+    async fn try_place(
+        &mut self,
+        begin: &str,
+        owner: &str,
+        file: &ProbeFile,
+        giver: Option<&Giver>,
+    ) -> Result<(), String> {
+        let said = self.run(&making(begin, owner), 30).await?;
+        let folder = said.lines().next_back().filter(|line| line.starts_with(begin));
+        self.folder = folder.ok_or_else(|| format!("no folder could be made: {}", said.trim()))?.to_owned();
         if let Some(giver) = giver
             && self.fetch(file, giver).await.is_ok()
         {
@@ -135,8 +154,10 @@ impl<'a> Probe<'a> {
 
     /// Ends what it started and removes its folder.
     pub(super) async fn remove(&self) -> Result<(), String> {
-        let script = removal(&self.folder);
-        self.run(&script, 30).await.map(drop)
+        if self.folder.is_empty() {
+            return Ok(());
+        }
+        self.run(&format!("{OWN}{}", removal(&self.folder)), 30).await.map(drop)
     }
 
     /// Has ports for a moment.
@@ -215,32 +236,47 @@ impl<'a> Probe<'a> {
 /// Takes away what runs of this owner have left because they were killed, or their host went away: the probe, and the files
 /// with which the disk below `timed` was timed, unless one is being timed now.
 pub(super) async fn sweep(host: &dyn Host, owner: &str, timed: &str) -> Result<(), String> {
-    let mut script: String = FOLDERS.iter().map(|parent| format!("{}\n", removal(&folder(parent, owner)))).collect();
+    let command = Command::root(sweeping(owner, timed)).within(Duration::from_secs(30));
+    host.run(&command).await.map(drop).map_err(|error| error.kind.to_string())
+}
+
+fn sweeping(owner: &str, timed: &str) -> String {
+    let mut script = OWN.to_owned();
+    for begin in CLOSED {
+        script.push_str(&removal(&format!("{begin}{owner}")));
+    }
+    // Names that others may have made: only what is root's alone is taken for ours.
+    script.push_str(&format!("for d in {}.*; do f_end \"$d\"; done\n", quote(&format!("{OPEN}{owner}"))));
     script.push_str(&format!(
         "d={}; while :; do
-            for f in \"$d\"/.ferry-fsync-*; do
-                case $(readlink \"/proc/${{f##*-}}/exe\") in */ferry-probe-*) ;; *) rm -f \"$f\";; esac
+            for f in \"$d\"/.ferry-fsync-[0-9]*; do
+                case $(readlink \"/proc/${{f##*-}}/exe\") in *ferry*probe*) ;; *) [ ! -f \"$f\" ] || rm -f -- \"$f\";; esac
             done
             case $d in */*) d=${{d%/*}};; *) break;; esac
         done",
         quote(timed.trim_end_matches('/'))
     ));
-    let command = Command::root(script).within(Duration::from_secs(30));
-    host.run(&command).await.map(drop).map_err(|error| error.kind.to_string())
+    script
 }
 
-fn folder(parent: &str, owner: &str) -> String {
-    format!("{parent}/ferry-probe-{owner}")
+/// Makes a folder that is root's alone, and prints its path. One that a run of the same owner has left is used again, if it
+/// is that.
+fn making(begin: &str, owner: &str) -> String {
+    let folder = quote(&format!("{begin}{owner}"));
+    let make = if begin == OPEN {
+        format!("d=$(mktemp -d {folder}.XXXXXXXX) || exit 3")
+    } else {
+        format!(
+            "d={folder}; [ -d /var/lib/ferry ] || [ \"${{d#/var/lib/ferry/}}\" = \"$d\" ] || mkdir -m 700 /var/lib/ferry || exit 3\n\
+             mkdir -m 700 \"$d\" 2>/dev/null || f_own \"$d\" || {{ echo \"$d can't be made, or belongs to somebody else\" >&2; exit 3; }}"
+        )
+    };
+    format!("{OWN}umask 077; {make}\nf_own \"$d\" || {{ echo \"$d is not root's alone\" >&2; exit 3; }}\necho \"$d\"")
 }
 
-/// Ends what was started from a folder and removes it.
+/// Ends what was started from a folder and removes it; ferry's own folder, too, where nothing else is in it. Needs [`OWN`].
 fn removal(folder: &str) -> String {
-    let folder = quote(folder);
-    // The process must still be the probe: numbers are used again.
-    format!(
-        "if [ -r {folder}/pids ]; then for pid in $(cat {folder}/pids); do \
-         case $(readlink /proc/$pid/exe) in {folder}/*) kill $pid;; esac; done; fi; rm -rf {folder}"
-    )
+    format!("f_end {}\nrmdir /var/lib/ferry 2>/dev/null || :\n", quote(folder))
 }
 
 fn list(targets: &[Target]) -> String {
@@ -250,4 +286,94 @@ fn list(targets: &[Target]) -> String {
 /// The JSON lines of an answer; what a shell says beside them is not for us.
 fn answers(text: &str) -> Vec<Answer> {
     text.lines().filter(|line| line.starts_with('{')).filter_map(|line| serde_json::from_str(line).ok()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+    use std::path::Path;
+    use std::process::Command as Process;
+
+    use super::*;
+
+    /// Runs a script with `/var/lib/ferry`, `/root` and `/var/tmp` below a folder.
+    fn sh(shell: &str, at: &Path, script: &str) -> (Option<i32>, String, String) {
+        let root = at.display();
+        let script = script
+            .replace("/var/lib/ferry", &format!("{root}/ferry"))
+            .replace("/root/", &format!("{root}/home/"))
+            .replace("/var/tmp/", &format!("{root}/tmp/"));
+        let output = Process::new(shell).args(["-c", &script]).output().unwrap();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
+        (output.status.code(), text(&output.stdout), text(&output.stderr))
+    }
+
+    fn is_root() -> bool {
+        Process::new("id").arg("-u").output().is_ok_and(|output| output.stdout == b"0\n")
+    }
+
+    #[test]
+    fn a_folder_that_somebody_else_has_made_is_neither_used_nor_removed() {
+        for shell in ["dash", "bash"] {
+            let folder = tempfile::tempdir().unwrap();
+            let (at, mine) = (folder.path(), folder.path().join("ferry/probe-o"));
+            let (status, path, _) = sh(shell, at, &making(CLOSED[0], "o"));
+            assert_eq!((status, path), (Some(0), mine.display().to_string()));
+            // Its own is used again, and removed with the folder around it.
+            assert_eq!(sh(shell, at, &making(CLOSED[0], "o")).0, Some(0));
+            std::fs::write(mine.join("probe"), "x").unwrap();
+            sh(shell, at, &format!("{OWN}{}", removal("/var/lib/ferry/probe-o")));
+            assert!(!at.join("ferry").exists());
+
+            // One that others may write, one that leads elsewhere, one of another user, a file.
+            let elsewhere = at.join("elsewhere");
+            std::fs::create_dir_all(&elsewhere).unwrap();
+            std::fs::write(elsewhere.join("kept"), "x").unwrap();
+            for how in ["open", "link", "owned", "file"] {
+                let mine = at.join("home/.ferry-probe-o");
+                std::fs::create_dir_all(at.join("home")).unwrap();
+                match how {
+                    "link" => symlink(&elsewhere, &mine).unwrap(),
+                    "file" => std::fs::write(&mine, "x").unwrap(),
+                    _ => std::fs::create_dir(&mine).unwrap(),
+                }
+                if how == "open" {
+                    std::fs::set_permissions(&mine, std::fs::Permissions::from_mode(0o777)).unwrap();
+                }
+                if how == "owned" {
+                    std::fs::set_permissions(&mine, std::fs::Permissions::from_mode(0o700)).unwrap();
+                    if !is_root() {
+                        continue;
+                    }
+                    std::os::unix::fs::chown(&mine, Some(4711), Some(4711)).unwrap();
+                }
+                let (status, said, why) = sh(shell, at, &making(CLOSED[1], "o"));
+                assert!(
+                    status == Some(3) && said.is_empty() && why.contains("belongs to somebody else"),
+                    "{how} {why}"
+                );
+                sh(shell, at, &format!("{OWN}{}", removal("/root/.ferry-probe-o")));
+                assert!(std::fs::symlink_metadata(&mine).is_ok() && elsewhere.join("kept").exists(), "{how}");
+                let _ = std::fs::remove_dir(&mine).or_else(|_| std::fs::remove_file(&mine));
+            }
+        }
+    }
+
+    #[test]
+    fn where_everybody_may_write_the_name_is_one_of_chance_and_what_is_swept_is_ours() {
+        for shell in ["dash", "bash"] {
+            let folder = tempfile::tempdir().unwrap();
+            let at = folder.path();
+            std::fs::create_dir(at.join("tmp")).unwrap();
+            let paths: Vec<String> = (0..2).map(|_| sh(shell, at, &making(OPEN, "o")).1).collect();
+            assert!(paths[0] != paths[1] && paths.iter().all(|path| path.contains("/tmp/ferry-probe-o.")), "{paths:?}");
+            let open = at.join("tmp/ferry-probe-o.XXXX");
+            std::fs::create_dir(&open).unwrap();
+            std::fs::set_permissions(&open, std::fs::Permissions::from_mode(0o755)).unwrap();
+            let link = at.join("tmp/ferry-probe-o.link");
+            symlink(at.join("tmp"), &link).unwrap();
+            sh(shell, at, &sweeping("o", "/nowhere"));
+            assert!(paths.iter().all(|path| !Path::new(path).exists()) && open.exists() && link.is_symlink());
+        }
+    }
 }

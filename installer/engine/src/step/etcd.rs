@@ -84,13 +84,14 @@ chown root:etcd /etc/etcd/initial.env.part; chmod 640 /etc/etcd/initial.env.part
 mv -f /etc/etcd/initial.env.part /etc/etcd/initial.env"#;
 
 /// Makes a learner a full member once it has caught up.
-const PROMOTE: &str = r#"for i in $(seq 120); do
+const PROMOTE: &str = r#"said=
+for i in $(seq 120); do
   for one in {others}; do
-    id=$({ctl} --endpoints=$one member list | awk -F', ' '$4 == "{peer}" {print $1}') && [ -n "$id" ] && {ctl} --endpoints=$one member promote "$id" && exit 0
+    said=$({ id=$({ctl} --endpoints=$one member list | awk -F', ' '$4 == "{peer}" {print $1}') && [ -n "$id" ] && {ctl} --endpoints=$one member promote "$id"; } 2>&1) && exit 0
   done
   sleep 1
-done 2>/tmp/ferry-promote.$$
-tail -n 3 /tmp/ferry-promote.$$ >&2; rm -f /tmp/ferry-promote.$$; exit 1"#;
+done
+printf '%s\n' "$said" | tail -n 3 >&2; exit 1"#;
 
 /// The steps of a member.
 pub(super) fn steps(context: &Context<'_>, host: &Host) -> Result<Vec<Step>, StepBuildError> {

@@ -21,7 +21,7 @@ use tokio::sync::{Mutex, mpsc};
 
 use super::exec::Feed;
 use super::session::Inner;
-use crate::host::{Command, HASH, HostError, HostErrorKind, Progress, Source, Upload, quote};
+use crate::host::{Command, HASH, HostError, HostErrorKind, Progress, Source, TRUSTED, Upload, quote};
 
 /// Bytes that are read, sent and reported at a time.
 const CHUNK: usize = 256 << 10;
@@ -93,9 +93,10 @@ fn places(upload: &Upload) -> Option<Places> {
 async fn look(host: &Arc<Inner>, upload: &Upload, places: &Places) -> Result<Found, HostError> {
     let (folder, part, path) = (quote(&places.folder), quote(&places.part), quote(&upload.path));
     let script = format!(
-        "{HASH}\n\
+        "{HASH}\n{TRUSTED}\
          if [ ! -d {folder} ]; then echo 'its folder does not exist' >&2; exit 3; fi\n\
          if [ -d {path} ]; then echo 'there is a folder of this name' >&2; exit 3; fi\n\
+         f_trusted {part} || {{ echo 'its folder, or one above it, can be changed by other users than root' >&2; exit 3; }}\n\
          echo free $(df -Pk {folder} | tail -n 1 | awk '{{print $4}}')\n\
          if [ -L {part} ] || [ -e {part} -a ! -f {part} ]; then rm -rf {part}; fi\n\
          if [ -f {part} ]; then echo part $(wc -c < {part}) $(hash < {part}); fi"

@@ -26,7 +26,7 @@ struct InNamespace {
 
 impl InNamespace {
     fn moved(&self, text: &str) -> String {
-        text.replace("/var/tmp/", &format!("/var/tmp/{}/", self.space))
+        text.replace("/var/lib/ferry", &format!("/var/tmp/{}", self.space))
     }
 }
 
@@ -40,7 +40,14 @@ impl Host for InNamespace {
             lacks => self.moved(&command.script).replace(&format!("command -v {lacks}"), "false"),
         };
         let script = format!("ip netns exec {} sh -c {}", self.space, quote(&script));
-        async move { self.here.run(&Command { script, ..command.clone() }).await }.boxed()
+        async move {
+            let mut output = self.here.run(&Command { script, ..command.clone() }).await?;
+            // What the host says of its folders is moved back.
+            let own = format!("/var/tmp/{}", self.space);
+            output.stdout = output.text().replace(&own, "/var/lib/ferry").into_bytes();
+            Ok(output)
+        }
+        .boxed()
     }
     fn upload<'a>(&'a self, upload: &'a Upload, progress: Progress<'a>) -> BoxFuture<'a, Result<(), HostError>> {
         self.uploads.fetch_add(1, Ordering::Relaxed);
@@ -91,8 +98,7 @@ impl Wire {
     fn is_clean(&self) -> bool {
         self.0.iter().all(|space| {
             let folder = PathBuf::from(format!("/var/tmp/{space}"));
-            let empty = std::fs::read_dir(folder).is_ok_and(|entries| entries.count() == 0);
-            empty && sh(&format!("test -z \"$(ip netns pids {space})\""))
+            !folder.exists() && sh(&format!("test -z \"$(ip netns pids {space})\""))
         })
     }
 }
@@ -137,8 +143,9 @@ async fn ports_disks_and_wires_are_measured_and_nothing_stays() {
     let uploads = Arc::new(AtomicUsize::new(0));
     let hosts = wire.hosts(&uploads, "");
     // What a run that was killed on the way has left, both times of nobody who is alive; and what is none of ours.
-    let left = PathBuf::from(format!("/var/tmp/{}/ferry-probe-owner", wire.0[0]));
+    let left = PathBuf::from(format!("/var/tmp/{}/probe-owner", wire.0[0]));
     std::fs::create_dir_all(&left).expect("made");
+    std::fs::set_permissions(&left, std::os::unix::fs::PermissionsExt::from_mode(0o700)).expect("root's alone");
     std::fs::write(left.join("probe"), "half of it").expect("written");
     let [timed, other] = [".ferry-fsync-1", ".other-fsync-1"].map(|name| folder.path().join(name));
     for file in [&timed, &other] {
