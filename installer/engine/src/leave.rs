@@ -98,7 +98,8 @@ pub fn rounds(host: &Host, lead: &str, member: Option<&str>, gone: bool) -> Vec<
     }
     if host.is(Role::ControlPlane) && !gone {
         // Before its etcd goes: balancers must see that it does not serve, not clients that it fails.
-        let script = "rm -f /etc/kubernetes/manifests/*.yaml
+        // Those that kubeadm has written: others' stay.
+        let script = "for part in kube-apiserver kube-controller-manager kube-scheduler; do rm -f /etc/kubernetes/manifests/$part.yaml; done
 for i in $(seq 90); do ss -Hltn 'sport = :6443' | grep -q . || exit 0; sleep 1; done
 echo 'the API server does not end' >&2; exit 1";
         round("its API server", Task::new("leave.api", &host.name, "its API server ends", script).within(120));

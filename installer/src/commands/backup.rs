@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use ferry_bundle_format::Digest;
 use ferry_bundle_format::archive::Region;
+use ferry_engine::action::{self, DataKind};
 use ferry_engine::event::Event;
 use ferry_engine::host::{Command, FileRange, Host, Upload, quote};
 use ferry_engine::rounds::{self, Round};
@@ -48,7 +49,9 @@ pub(crate) async fn run(arguments: &Args, common: &Common) -> Result<ExitCode, F
         Some(keeper) => {
             let folder = format!("{}/from-{}", site.etcd.snapshot_dir, newest.host);
             let path = format!("{folder}/etcd-{}.db", newest.at);
-            let prepare = format!("mkdir -p -m 700 {}", quote(&folder));
+            // Where the host has no etcd, nobody has taken the folder yet.
+            let take = action::take_folder(DataKind::Snapshots, site.etcd.snapshot_dir.as_ref(), 0o700);
+            let prepare = format!("{take}\nmkdir -p -m 700 {}", quote(&folder));
             place(&session, &keeper.name, &here, &newest.sha256, &path, &prepare).await?;
             prune(&session, &keeper.name, &folder).await?;
             show::text(&format!("a copy is at {path} of {}\n", keeper.name));
@@ -97,7 +100,7 @@ pub(crate) async fn place(
 async fn prune(session: &Session, name: &str, folder: &str) -> Result<(), Failure> {
     let first_old = session.site.etcd.snapshot_keep + 1;
     let script = format!(
-        "cd {} && ls -1 | grep '^etcd-.*\\.db$' | sort -r | tail -n +{first_old} | while read -r old; do rm -f \"$old\"; done",
+        "cd {} && ls -1 | grep -x 'etcd-[0-9]\\{{8\\}}T[0-9]\\{{6\\}}Z\\.db' | sort -r | tail -n +{first_old} | while read -r old; do rm -f \"$old\"; done",
         quote(folder)
     );
     let command = Command::root(script);

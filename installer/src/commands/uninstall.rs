@@ -1,6 +1,8 @@
 //! `uninstall`: takes everything back that ferry has done to the hosts.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::io::Write as _;
 use std::path::PathBuf;
 
 use ferry_engine::host::Command;
@@ -115,13 +117,20 @@ pub(super) async fn confirmed(
         .hint(format!("type {cluster} when asked, or give --confirm {cluster}; to see what would be done: --show")))
 }
 
-/// The ledgers leave the hosts with ferry: here they stay as evidence.
+/// The ledgers leave the hosts with ferry: here they stay as evidence, on disk before anything is taken back.
 fn keep_ledgers(session: &Session, records: &BTreeMap<String, Record>) -> Result<(), Failure> {
     let folder = session.state.join(format!("uninstalled-{}", session::now()));
     std::fs::create_dir_all(&folder).map_err(failure::file("make", &folder))?;
     for (name, record) in records {
         let path = folder.join(format!("{name}.ledger"));
-        std::fs::write(&path, &record.ledger).map_err(failure::file("write", &path))?;
+        let written = File::create(&path).and_then(|mut file| {
+            file.write_all(record.ledger.as_bytes())?;
+            file.sync_all()
+        });
+        written.map_err(failure::file("write", &path))?;
+    }
+    for one in [&folder, &session.state] {
+        File::open(one).and_then(|folder| folder.sync_all()).map_err(failure::file("write", one))?;
     }
     Ok(())
 }

@@ -69,7 +69,7 @@ fn answer(script: &str, facts: &str, memory: &mut Memory) -> Answer {
     if script.contains("/run/ferry/lease") {
         return Answer::text("taken\n");
     }
-    if script.lines().nth(1).is_some_and(|line| line.starts_with(MARK)) {
+    if script.lines().take(2).any(|line| line.starts_with(MARK)) {
         return Answer::text(look(script, memory));
     }
     let parts = parts(script);
@@ -94,7 +94,7 @@ fn answer(script: &str, facts: &str, memory: &mut Memory) -> Answer {
 /// Answers every question of a look.
 fn look(script: &str, memory: &Memory) -> String {
     let mut said = format!("@ferry-marks {WORD}\n");
-    for part in script.split(&format!("\n{MARK}")).skip(1) {
+    for part in format!("\n{script}").split(&format!("\n{MARK}")).skip(1) {
         let Some((number, question)) = part.split_once("\"\n") else { continue };
         let question = question.trim_end_matches('\n');
         let answer = memory.so.get(question).map_or_else(|| untouched(question), String::as_str);
@@ -189,7 +189,7 @@ fn see_to(parts: Vec<Part<'_>>, memory: &mut Memory) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ferry_engine::action::{self, Action, Block, Content, File, Folder, Run, Subject, Unit, Way};
+    use ferry_engine::action::{self, Action, Block, Content, DataKind, File, Folder, Run, Subject, Unit, Way};
 
     fn said(answer: &Answer) -> String {
         match answer {
@@ -205,6 +205,7 @@ mod tests {
             Action::File(File::text("/etc/a b", "text")),
             Action::File(File { content: blob, ..File::text("/usr/bin/x", "") }),
             Action::Folder(Folder::new("/etc/f", 0o755)),
+            Action::Folder(Folder::new("/srv/d", 0o700).data(DataKind::Etcd)),
             Action::Block(Block { path: "/etc/hosts".into(), name: "demo".into(), text: "1.2.3.4 a\n".into() }),
             Action::Unit(Unit { name: "a.service".into(), inputs: "abc".into(), running: true }),
             Action::Run(Run::unless("it's done", Subject::Other, "[ -e /a ]\nb", "c").stamped().undone_by("d")),
@@ -214,7 +215,7 @@ mod tests {
             let mut memory = Memory::default();
             let question = action.probe().unwrap();
             let ask = |memory: &mut Memory| {
-                let text = said(&answer(&format!("{MARK}0\ntrue\n{MARK}1\n{question}\n"), "", memory));
+                let text = said(&answer(&format!("{MARK}0\"\ntrue\n{MARK}1\"\n{question}\n"), "", memory));
                 action.judge(text.lines().last().unwrap())
             };
             assert!(!ask(&mut memory).satisfied, "{action:?}");

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Input;
+use super::data::{self, DataKind};
 use super::script::{Part, key};
 use crate::host::quote;
 
@@ -15,12 +16,15 @@ pub struct Folder {
     pub mode: u32,
     /// `user:group`.
     pub owner: String,
+    /// What it holds, where that must not be lost: then it is taken only if it is empty, and marked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data: Option<DataKind>,
 }
 
 impl Folder {
     /// A folder of root's.
     pub fn new(path: impl Into<String>, mode: u32) -> Self {
-        Self { path: path.into(), mode, owner: "root:root".into() }
+        Self { path: path.into(), mode, owner: "root:root".into(), data: None }
     }
 
     /// With this owner, `user:group`.
@@ -30,15 +34,23 @@ impl Folder {
         self
     }
 
+    /// As a folder that holds data of this kind.
+    #[must_use]
+    pub fn data(mut self, kind: DataKind) -> Self {
+        self.data = Some(kind);
+        self
+    }
+
     pub(super) fn probe(&self) -> String {
         let path = quote(&self.path);
-        format!(
-            "if [ -d {path} ]; then stat -c '%a %U:%G' {path}/.; elif [ -e {path} ]; then echo other; else echo absent; fi"
-        )
+        let taken = self.data.map_or_else(String::new, |kind| data::probe(kind, &self.path));
+        let stat = format!("stat -c '%a %U:%G' {path}/.");
+        let there = if taken.is_empty() { stat } else { format!("echo \"$({stat}) $({taken})\"") };
+        format!("if [ -d {path} ]; then {there}; elif [ -e {path} ]; then echo other; else echo absent; fi")
     }
 
     pub(super) fn wanted(&self) -> String {
-        format!("{:o} {}", self.mode, self.owner)
+        format!("{:o} {}{}", self.mode, self.owner, if self.data.is_some() { " taken" } else { "" })
     }
 
     fn what(&self) -> String {
@@ -47,10 +59,15 @@ impl Folder {
 
     pub(super) fn part(&self) -> Part {
         let (path, key) = (quote(&self.path), key(&self.path));
+        // A data folder is judged before anything is done to it.
+        let (take, mark) = self.data.map_or_else(Default::default, |kind| {
+            let words = format!("{} {path}", kind.word());
+            (format!("{}f_data {words}\n", data::taking()), format!("\nf_data_mark {words}"))
+        });
         let body = format!(
-            "if [ ! -d {path} ]; then : >$S/before/{key}.absent; f_sync $S/before; mkdir -p -- {path}; \
+            "{take}if [ ! -d {path} ]; then : >$S/before/{key}.absent; f_sync $S/before; mkdir -p -- {path}; \
              elif [ ! -e $S/before/{key}.absent ] && [ ! -e $S/before/{key}.folder ]; then stat -c '%a %u:%g' {path}/. >$S/before/{key}.part; mv -f $S/before/{key}.part $S/before/{key}.folder; f_sync $S/before; fi\n\
-             chown {} {path}; chmod {:o} {path}",
+             chown {} {path}; chmod {:o} {path}{mark}",
             quote(&self.owner),
             self.mode
         );

@@ -7,6 +7,7 @@
 
 mod back;
 mod block;
+mod data;
 mod file;
 mod folder;
 mod push;
@@ -16,6 +17,7 @@ mod unit;
 
 pub use back::{back, record_key, taking_back};
 pub use block::Block;
+pub use data::{DataFolder, DataKind, give_back, take_folder};
 pub use file::{Content, File, REGISTRY_AUTHORITY};
 pub use folder::Folder;
 pub use push::{Push, PushedFile, PushedImage};

@@ -55,16 +55,22 @@ section cpuinfo; grep -E -m 2 '^(flags|Features|model name)' /proc/cpuinfo | sor
 section meminfo; grep -E '^(MemTotal|MemAvailable|SwapTotal):' /proc/meminfo | p
 section swaps; read_file /proc/swaps | p
 section mounts; grep -Ev ' (/var/lib/kubelet/pods|/run/containerd|/run/netns|/var/lib/docker/)' /proc/self/mountinfo | head -n 500 | p
+ledger=; [ -s /var/lib/ferry/ledger ] && [ $# -gt 0 ] && ledger=$(sed 's/^[^ ]* //' /var/lib/ferry/ledger)
 section paths; asked=; for path in / /tmp /run /etc/kubernetes /etc/cni/net.d /opt/cni/bin /var /var/lib /var/lib/etcd /var/lib/kubelet \
   /var/lib/containerd /var/lib/docker /var/lib/rancher /var/lib/k0s /var/lib/ferry "$@"; do
   kind=missing; entries=0; link=
   if [ -L "$path" ]; then kind=link; link=$(readlink -f "$path")
   elif [ -d "$path" ]; then kind=folder; elif [ -e "$path" ]; then kind=other; fi
-  [ -d "$path" ] && entries=$(ls -A "$path" 2>/dev/null | grep -vc '^lost+found$')
+  [ -d "$path" ] && entries=$(ls -A "$path" 2>/dev/null | grep -vcxE 'lost\+found|\.ferry-data(\.part)?')
   near=$path; while [ ! -e "$near" ]; do near=$(dirname "$near"); done
   echo "path=$path"; echo "kind=$kind"; echo "link=$link"; echo "entries=$entries"; echo "mode=$(stat -c %a "$near" 2>/dev/null)"
-  up=$near; [ "$near" != "$path" ] || up=$(dirname "$near"); while [ "$up" != / ] && [ -n "$up" ]; do m=$(stat -L -c %a "$up" 2>/dev/null); case $m in *[1357]|'') ;; *) echo "closed=$up";; esac; up=$(dirname "$up"); done
+  up=$near; [ "$near" != "$path" ] || up=$(dirname "$near"); while [ "$up" != / ] && [ -n "$up" ]; do m=$(stat -L -c %a "$up" 2>/dev/null); case $m in *[1357]|'') ;; *) echo "closed=$up";; esac
+    # Where others than root can change what lies at the path: a folder of somebody else, or one that all may write. The sticky bit
+    # keeps them from each other's files, but not from a name that is not taken yet.
+    o=$(stat -L -c '%u %a' "$up" 2>/dev/null); case $o in "0 "*[2367]) case ${o#0 } in [1357]???) [ "$up" != "${path%/*}" ] || echo "open=$up";; *) echo "open=$up";; esac;; "0 "*|'') ;; *) echo "open=$up";; esac; up=$(dirname "$up"); done
   [ "$near" = "$asked" ] || { asked=$near; df=$(limit 1 df -P -k "$near" 2>/dev/null | tail -n 1); dfi=$(limit 1 df -P -i "$near" 2>/dev/null | tail -n 1); }
+  if [ -f "$path/.ferry-data" ] && [ ! -L "$path/.ferry-data" ]; then echo "data=$(head -c 600 "$path/.ferry-data" | head -n 5 | tr '\n' '|')"; fi
+  [ -z "$ledger" ] || ! printf '%s\n' "$ledger" | grep -qxF -e "done folder:$path" || echo "ledger=yes"
   echo "df=$df"; echo "dfi=$dfi"
 done | p
 section xfs; if have xfs_info; then grep ' xfs ' /proc/mounts | while read -r _ at _; do echo "$at $(limit 1 xfs_info "$at" 2>/dev/null | grep -o 'ftype=[01]')"; done; fi | p
@@ -129,6 +135,7 @@ section sshd; { c=$(command -v sshd) && { u=$(login LOGNAME); set -- $(login SSH
 section sshd-file; grep -hisE '^[[:space:]]*(maxsessions|maxstartups|allowtcpforwarding|disableforwarding|subsystem)[[:space:]]' /etc/ssh/sshd_config /etc/ssh/sshd_config.d/*.conf | p
 section networkmanager; grep -rhs 'unmanaged-devices' /etc/NetworkManager /run/NetworkManager /usr/lib/NetworkManager/conf.d | head -n 20 | p
 section ferry; [ -d /var/lib/ferry ] && ls -A /var/lib/ferry | head -n 50 | p
+section ferry.install; read_file /var/lib/ferry/install | head -n 1 | p
 section uptime; read_file /proc/uptime | p
 section clock.end; now | p
 printf '\n== end\n'

@@ -16,8 +16,8 @@ mod queries;
 
 pub use gather::{SCRIPT, gather, gather_about, gather_all, paths_of, script_about};
 pub use model::{
-    Account, CgroupVersion, Cgroups, Clock, Facts, Identity, Init, Kernel, Leftover, Memory, ModuleState, Mount, Os,
-    PathFact, PathKind, Security, Space, Sshd, Time,
+    Account, CgroupVersion, Cgroups, Clock, DataMark, Facts, Identity, Init, Kernel, Leftover, Memory, ModuleState,
+    Mount, Os, PathFact, PathKind, Security, Space, Sshd, Time,
 };
 pub use model_network::{Firewall, Interface, Names, Network, Protocol, Route, Socket};
 #[cfg(test)]

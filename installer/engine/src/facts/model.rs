@@ -80,6 +80,8 @@ pub struct Facts {
     pub unmanaged_devices: Vec<String>,
     /// What lies in `/var/lib/ferry`.
     pub ferry: Vec<String>,
+    /// The id of ferry's install on the host; empty if there is none.
+    pub install: String,
     /// The login as root: user, shell settings.
     pub account: Account,
     /// Seconds since boot.
@@ -215,8 +217,28 @@ pub struct PathFact {
     pub mode: String,
     /// Parents that others may not pass through (no `x`).
     pub closed_parents: Vec<String>,
+    /// Folders above it that others than root can change, so that they could change what lies at this path.
+    pub open_parents: Vec<String>,
+    /// ferry's mark on it, if it has one: the lines after the first.
+    pub data: Option<DataMark>,
+    /// Whether ferry's ledger on the host names the folder as one that it has made or changed.
+    pub in_ledger: bool,
     /// The filesystem that holds it or would hold it.
     pub space: Space,
+}
+
+/// The mark of a data folder, `.ferry-data`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct DataMark {
+    /// The id of the install that took the folder.
+    pub install: String,
+    /// What it holds.
+    pub kind: String,
+    /// Its path, as the site file had it then.
+    pub path: String,
+    /// Whether an uninstall has left it to the next install.
+    pub released: bool,
 }
 
 /// What a path is.

@@ -63,6 +63,7 @@ pub fn parse(text: &str, sent_ns: i128, received_ns: i128) -> Result<Facts, Fact
         sshd: sshd(&frame),
         unmanaged_devices: owned(frame.lines("networkmanager")),
         ferry: owned(frame.lines("ferry")),
+        install: frame.first("ferry.install").trim().to_owned(),
         account: account(&frame),
         uptime_seconds: frame.first("uptime").split('.').next().and_then(|s| s.parse().ok()).unwrap_or_default(),
         virtualization: frame.value("identity", "virtual").to_owned(),

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::frame::Frame;
-use super::model::{Memory, Mount, PathFact, PathKind, Space};
+use super::model::{DataMark, Memory, Mount, PathFact, PathKind, Space};
 
 pub(super) fn memory(frame: &Frame<'_>) -> Memory {
     let bytes = |key: &str| {
@@ -74,12 +74,27 @@ pub(super) fn paths(frame: &Frame<'_>) -> BTreeMap<String, PathFact> {
             "entries" => fact.entries = value.parse().unwrap_or_default(),
             "mode" => value.clone_into(&mut fact.mode),
             "closed" => fact.closed_parents.push(value.to_owned()),
+            "open" => fact.open_parents.push(value.to_owned()),
+            "data" => fact.data = Some(mark(value)),
+            "ledger" => fact.in_ledger = value == "yes",
             "df" => space(value, &mut fact.space, &mounts, &ftypes),
             "dfi" => inodes(value, &mut fact.space),
             _ => {}
         }
     }
     paths
+}
+
+/// `ferry-data 1|install ID|kind KIND|path PATH|`, and `released|` or not. Anything else is a mark, too, but of nobody known.
+fn mark(text: &str) -> DataMark {
+    let mut lines = text.strip_suffix('|').unwrap_or(text).split('|');
+    if lines.next() != Some("ferry-data 1") {
+        return DataMark::default();
+    }
+    let mut of = |key: &str| Some(lines.next()?.strip_prefix(key)?.to_owned());
+    let known = (of("install "), of("kind "), of("path "));
+    let (Some(install), Some(kind), Some(path)) = known else { return DataMark::default() };
+    DataMark { install, kind, path, released: lines.next() == Some("released") }
 }
 
 fn kind(text: &str) -> PathKind {
@@ -131,6 +146,18 @@ mod tests {
         let found = memory(&Frame::read(text).unwrap());
         assert_eq!((found.total, found.swap), (8 << 10, (4_194_300 + 1024) << 10));
         assert_eq!(found.swap_devices, ["/dev/sdb1", "/swap"]);
+    }
+
+    #[test]
+    fn marks_of_data_folders_are_read_and_unknown_ones_are_of_nobody() {
+        let text = "== ferry-facts 1\n== paths\n|path=/a\n|data=ferry-data 1|install x|kind etcd|path /a b|\n|ledger=yes\n|open=/srv\n\
+                    |path=/b\n|data=ferry-data 1|install x|kind volumes|path /b|released|\n|path=/c\n|data=something else|\n|path=/d\n== end\n";
+        let found = paths(&Frame::read(text).unwrap());
+        let mark = |path: &str| found[path].data.clone();
+        let one = DataMark { install: "x".into(), kind: "etcd".into(), path: "/a b".into(), released: false };
+        assert_eq!((mark("/a"), mark("/c"), mark("/d")), (Some(one), Some(DataMark::default()), None));
+        assert!(mark("/b").unwrap().released && found["/a"].in_ledger && !found["/b"].in_ledger);
+        assert_eq!(found["/a"].open_parents, ["/srv"]);
     }
 
     #[test]

@@ -1,8 +1,10 @@
 //! What is left of earlier installations, and what else is at work on the host's packages.
 
-use super::check::{Run, Seen};
+use super::check::{OnHost, Run, Seen};
 use super::{Check, Severity};
-use crate::site::file::Role;
+use crate::action::DataKind;
+use crate::facts::{DataMark, PathKind};
+use crate::site::file::{Role, StorageKind};
 
 /// Half a cluster below a new one is how second tries fail.
 pub(super) const CLUSTER: Check = Check {
@@ -15,7 +17,7 @@ pub(super) const CLUSTER: Check = Check {
         if on.is_ours() {
             return Seen::skipped("ferry has worked here: its ledger knows what is its own");
         }
-        let etcd = on.site().etcd.data_dir.as_str();
+        let etcd: &str = on.site().etcd.data_dir.as_ref();
         let found: Vec<String> = on
             .facts
             .leftovers()
@@ -34,19 +36,96 @@ pub(super) const ETCD: Check = Check {
     title: "etcd's data directory is empty",
     severity: Severity::Strict,
     limit: None,
-    fix: "save what is in it, and move it away",
+    fix: SAVE,
     run: Run::Host(|on| {
         if !on.host.is(Role::Etcd) {
             return Seen::skipped("no etcd runs here");
         }
-        if on.is_ours() {
-            return Seen::skipped("ferry has worked here: the data are its own");
-        }
-        let path = &on.site().etcd.data_dir;
-        let entries = on.facts.paths.get(path).map_or(0, |fact| fact.entries);
-        Seen::judge(entries == 0, format!("{path} has {entries} entries"))
+        data(on, DataKind::Etcd, on.site().etcd.data_dir.as_ref())
     }),
 };
+
+/// What a registry finds in its folder it gives out, and an uninstall removes it.
+pub(super) const REGISTRY: Check = Check {
+    id: "leftovers.registry",
+    title: "the registry's data directory is empty",
+    severity: Severity::Strict,
+    limit: None,
+    fix: SAVE,
+    run: Run::Host(|on| {
+        if !on.host.is(Role::Registry) {
+            return Seen::skipped("no registry runs here");
+        }
+        data(on, DataKind::Registry, on.site().registry.data_dir.as_ref())
+    }),
+};
+
+/// Old snapshots are removed from there, and with `--wipe-data` all of them.
+pub(super) const SNAPSHOTS: Check = Check {
+    id: "leftovers.snapshots",
+    title: "the folder of etcd's snapshots is empty",
+    severity: Severity::Strict,
+    limit: None,
+    fix: SAVE,
+    run: Run::Host(|on| {
+        if !on.host.is(Role::Etcd) {
+            return Seen::skipped("no etcd runs here");
+        }
+        data(on, DataKind::Snapshots, on.site().etcd.snapshot_dir.as_ref())
+    }),
+};
+
+/// Volumes are made and removed there, and with `--wipe-data` all of them.
+pub(super) const VOLUMES: Check = Check {
+    id: "leftovers.volumes",
+    title: "the folder of volumes is empty",
+    severity: Severity::Strict,
+    limit: None,
+    fix: SAVE,
+    run: Run::Host(|on| {
+        if !on.host.is_node() || on.site().storage.kind != StorageKind::LocalPath {
+            return Seen::skipped("no volumes are made here");
+        }
+        data(on, DataKind::Volumes, on.site().storage.path.as_ref())
+    }),
+};
+
+/// What to do about a folder that can't be taken.
+const SAVE: &str = "save what is in it, and move it away";
+
+/// Whether ferry may take a folder for its data. The step that takes it judges likewise, by what is there then.
+fn data(on: &OnHost<'_>, kind: DataKind, path: &str) -> Seen {
+    let Some(fact) = on.facts.paths.get(path) else { return Seen::skipped(format!("nothing is known of {path}")) };
+    if let Some(open) = fact.open_parents.first() {
+        return Seen::bad_fixed_by(
+            format!("{path} lies in {open}, which other users than root can change"),
+            "choose another place, or make root its owner and keep others from writing there",
+        );
+    }
+    let mark = fact.data.as_ref();
+    let is_kind = |mark: &DataMark| mark.kind == kind.word();
+    let ours =
+        |mark: &DataMark| is_kind(mark) && mark.path == path && !mark.released && mark.install == on.facts.install;
+    if mark.is_some_and(ours) && !on.facts.install.is_empty() {
+        return Seen::good(format!("{path} is ferry's own"));
+    }
+    if fact.kind == PathKind::Other || (fact.kind == PathKind::Link && fact.link.is_empty()) {
+        return Seen::bad_fixed_by(format!("{path} is no folder"), "move it away");
+    }
+    if fact.entries == 0 {
+        return Seen::good(format!("{path} is empty"));
+    }
+    match mark {
+        Some(mark) if mark.released && is_kind(mark) && kind.outlives() => {
+            Seen::good(format!("{path} was left by an earlier install of ferry"))
+        }
+        Some(_) => Seen::bad(format!("{path} has {} entries, and belongs to another install of ferry", fact.entries)),
+        None if on.is_ours() && (fact.in_ledger || kind == DataKind::Volumes) => {
+            Seen::good(format!("{path} was taken by an earlier version of ferry"))
+        }
+        None => Seen::bad(format!("{path} has {} entries", fact.entries)),
+    }
+}
 
 /// Two runtimes on one host fight about cgroups, iptables and sockets.
 pub(super) const RUNTIME: Check = Check {

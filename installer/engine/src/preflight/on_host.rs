@@ -108,7 +108,7 @@ impl<'a> Probe<'a> {
     ) -> Result<(), String> {
         let said = self.run(&making(begin, owner), 30).await?;
         let folder = said.lines().next_back().filter(|line| line.starts_with(begin));
-        self.folder = folder.ok_or_else(|| format!("no folder could be made: {}", said.trim()))?.to_owned();
+        folder.ok_or_else(|| format!("no folder could be made: {}", said.trim()))?.clone_into(&mut self.folder);
         if let Some(giver) = giver
             && self.fetch(file, giver).await.is_ok()
         {

@@ -100,7 +100,7 @@ pub fn rounds(site: &Site, restore: &Restore) -> Vec<Round> {
 /// Restores and starts the snapshot where nobody else is; prints how many keys it holds. Leaves nothing.
 fn rehearse(site: &Site, restore: &Restore) -> String {
     let (client, peer) = REHEARSAL;
-    let (file, scratch) = (quote(&restore.file), quote(&format!("{}/rehearsal", site.etcd.snapshot_dir)));
+    let (file, scratch) = (quote(&restore.file), quote(&format!("{}/.ferry-rehearsal", site.etcd.snapshot_dir)));
     let peers = format!("http://127.0.0.1:{peer}");
     let call = ETCDCTL.replace("127.0.0.1:2379", &format!("127.0.0.1:{client}"));
     format!(
@@ -155,7 +155,9 @@ fn hold() -> String {
 mkdir -p -m 700 {HELD}
 for part in {parts}; do [ ! -e /etc/kubernetes/manifests/$part.yaml ] || mv -f /etc/kubernetes/manifests/$part.yaml {HELD}/$part.yaml; done
 sync
-alive() {{ for p in /proc/[0-9]*; do if read -r name 2>/dev/null <$p/comm; then case $name in kube-apiserver|kube-controller|kube-scheduler) echo ${{p#/proc/}};; esac; fi; done; }}
+# Those of this host's kubelet: another cluster may run in containers here.
+slice=$(systemctl show -p ControlGroup kubepods.slice 2>/dev/null | sed 's/^ControlGroup=//'); slice=${{slice:-/kubepods.slice}}
+alive() {{ for p in /proc/[0-9]*; do if grep -q \"^[0-9]*:[^:]*:$slice/\" $p/cgroup 2>/dev/null && read -r name 2>/dev/null <$p/comm; then case $name in kube-apiserver|kube-controller|kube-scheduler) echo ${{p#/proc/}};; esac; fi; done; }}
 for i in $(seq 60); do [ -n \"$(alive)\" ] || exit 0; sleep 1; done
 kill -KILL $(alive) 2>/dev/null || :
 sleep 1; [ -z \"$(alive)\" ] || {{ echo 'the control plane does not end: see \\`ps\\` and the kubelet' >&2; exit 1; }}"

@@ -3,7 +3,7 @@
 use super::base::PROGRAMS;
 use super::context::{Context, unit};
 use super::etcd::CTL;
-use crate::action::{Action, File, Folder, Run, Subject};
+use crate::action::{Action, DataKind, File, Folder, Run, Subject};
 use crate::plan::Step;
 use crate::site::Host;
 
@@ -26,8 +26,8 @@ name=etcd-$(date -u +%Y%m%dT%H%M%SZ).db
 sync
 mv -f \"$folder/$name.json.part\" \"$folder/$name.json\"
 mv -f \"$folder/$name.part\" \"$folder/$name\"
-rm -f \"$folder\"/*.part
-ls -1 \"$folder\" | grep '^etcd-.*\\.db$' | sort -r | tail -n +{first_old} | while read -r old; do rm -f \"$folder/$old\" \"$folder/$old.json\"; done
+rm -f \"$folder\"/etcd-????????T??????Z.db.part \"$folder\"/etcd-????????T??????Z.db.json.part
+ls -1 \"$folder\" | grep -x 'etcd-[0-9]\\{{8\\}}T[0-9]\\{{6\\}}Z\\.db' | sort -r | tail -n +{first_old} | while read -r old; do rm -f \"$folder/$old\" \"$folder/$old.json\"; done
 ",
         first_old = keep + 1,
     );
@@ -45,7 +45,10 @@ ls -1 \"$folder\" | grep '^etcd-.*\\.db$' | sort -r | tail -n +{first_old} | whi
         Action::File(File::text(format!("/etc/systemd/system/{NAME}.timer"), timer)),
     ];
     let enabled = unit(&format!("{NAME}.timer"), true, &reads);
-    let mut actions = vec![Action::Folder(Folder::new(parent, 0o755)), Action::Folder(Folder::new(folder, 0o700))];
+    let mut actions = vec![
+        Action::Folder(Folder::new(parent, 0o755)),
+        Action::Folder(Folder::new(folder, 0o700).data(DataKind::Snapshots)),
+    ];
     actions.extend(reads);
     actions.push(enabled);
     actions.push(Action::Run(Run::unless(

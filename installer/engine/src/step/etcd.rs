@@ -4,7 +4,7 @@
 
 use super::base::PROGRAMS;
 use super::context::{Context, StepBuildError, authority, unit};
-use crate::action::{Action, File, Folder, Run, Subject};
+use crate::action::{Action, DataKind, File, Folder, Run, Subject};
 use crate::plan::Step;
 use crate::site::Host;
 use crate::site::file::Role;
@@ -102,9 +102,10 @@ pub(super) fn steps(context: &Context<'_>, host: &Host) -> Result<Vec<Step>, Ste
             "user etcd",
             Subject::User,
             "id etcd && getent group etcd",
-            format!("id etcd >/dev/null 2>&1 || useradd --system --user-group --no-create-home --home-dir {data} --shell /usr/sbin/nologin etcd"),
+            format!("id etcd >/dev/null 2>&1 || {{ : >/var/lib/ferry/before/user-etcd.made; useradd --system --user-group --no-create-home --home-dir {data} --shell /usr/sbin/nologin etcd; }}"),
         )
-        .undone_by("! id etcd >/dev/null 2>&1 || userdel etcd"),
+        // An account that was there, and only lacks its group, is not ferry's to delete.
+        .undone_by("[ ! -e /var/lib/ferry/before/user-etcd.made ] || ! id etcd >/dev/null 2>&1 || userdel etcd"),
     )];
     for (path, mode, owner) in [
         ("/etc/etcd", 0o750, "root:etcd"),
@@ -114,7 +115,8 @@ pub(super) fn steps(context: &Context<'_>, host: &Host) -> Result<Vec<Step>, Ste
         ("/etc/kubernetes/pki", 0o755, "root:root"),
         ("/etc/kubernetes/pki/etcd", 0o755, "root:root"),
     ] {
-        actions.push(Action::Folder(Folder::new(path, mode).owner(owner)));
+        let folder = Folder::new(path, mode).owner(owner);
+        actions.push(Action::Folder(if path == data.as_str() { folder.data(DataKind::Etcd) } else { folder }));
     }
     for name in ["etcdctl", "etcdutl"] {
         actions.push(context.program(

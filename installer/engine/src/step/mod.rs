@@ -30,7 +30,9 @@ mod vip;
 mod worker;
 
 pub(crate) use balancer::health_port;
-pub(crate) use before::{MADE, SHARED};
+#[cfg(test)]
+pub(crate) use before::SHARED;
+pub(crate) use before::{CONTAINERD, HOLLOW, MADE};
 pub use context::{Context, StepBuildError};
 pub(crate) use control_plane::KUBECTL;
 pub(crate) use etcd::{CTL, peer as etcd_peer};
@@ -68,6 +70,7 @@ pub fn stages(context: &mut Context<'_>) -> Result<Vec<Stage>, StepBuildError> {
         runtimes.extend(images::steps(context, host)?);
         runtimes.extend(balancer::steps(context, host)?);
         runtimes.extend(vip::steps(context, host)?);
+        runtimes.extend(storage::folder(context, host));
         runtimes.extend(kubelet::steps(context, host)?);
     }
     let mut members = Vec::new();

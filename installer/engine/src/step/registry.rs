@@ -7,7 +7,7 @@ use ferry_bundle_format::{Arch, Digest};
 
 use super::base::{FILES, PROGRAMS};
 use super::context::{Context, StepBuildError, authority, unit};
-use crate::action::{Action, File, Folder, Push, PushedImage, Run, Subject};
+use crate::action::{Action, DataKind, File, Folder, Push, PushedImage, Run, Subject};
 use crate::plan::Step;
 use crate::registry::PROBE_REPOSITORY;
 use crate::site::Host;
@@ -43,11 +43,11 @@ fn server(context: &mut Context<'_>, host: &Host) -> Result<Vec<Action>, StepBui
                 format!("user {USER}"),
                 Subject::User,
                 format!("id {USER} && getent group {USER}"),
-                format!("id {USER} >/dev/null 2>&1 || useradd --system --user-group --no-create-home --home-dir {data} --shell /usr/sbin/nologin {USER}"),
+                format!("id {USER} >/dev/null 2>&1 || {{ : >/var/lib/ferry/before/user-{USER}.made; useradd --system --user-group --no-create-home --home-dir {data} --shell /usr/sbin/nologin {USER}; }}"),
             )
-            .undone_by(format!("! id {USER} >/dev/null 2>&1 || userdel {USER}")),
+            .undone_by(format!("[ ! -e /var/lib/ferry/before/user-{USER}.made ] || ! id {USER} >/dev/null 2>&1 || userdel {USER}")),
         ),
-        Action::Folder(Folder::new(&data, 0o750).owner("ferry-registry:ferry-registry")),
+        Action::Folder(Folder::new(&data, 0o750).owner("ferry-registry:ferry-registry").data(DataKind::Registry)),
         Action::Folder(Folder::new(&folder, 0o750).owner(OWNED)),
     ];
     let mut shared = vec![context.program(host, &format!("{PROGRAMS}/registry"), binary)?];

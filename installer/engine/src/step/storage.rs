@@ -1,12 +1,24 @@
 //! Volumes in folders of the node that a pod runs on, by local-path-provisioner.
 
-use super::base::FILES;
+use super::base::{FILES, is_essential};
 use super::context::{Context, StepBuildError};
 use super::control_plane::{KUBECTL, objects, objects_folder};
-use crate::action::{Action, Run, Subject};
+use crate::action::{Action, DataKind, Folder, Run, Subject};
 use crate::plan::Step;
 use crate::site::Host;
 use crate::site::file::StorageKind;
+
+/// Each node's folder of volumes: root's alone, because what lies in it belongs to pods, and not to the host's users. Pods get
+/// their volumes by mounts, and do not pass through it.
+pub(super) fn folder(context: &Context<'_>, host: &Host) -> Option<Step> {
+    if context.site.storage.kind != StorageKind::LocalPath {
+        return None;
+    }
+    let folder = Folder::new(context.site.storage.path.clone(), 0o700).data(DataKind::Volumes);
+    let mut step = Step::new("storage.folder", &host.name, "the folder of volumes", vec![Action::Folder(folder)]);
+    step.essential = is_essential(host);
+    Some(step)
+}
 
 /// The steps that give the cluster its default storage class.
 pub(super) fn steps(context: &Context<'_>, host: &Host) -> Result<Vec<Step>, StepBuildError> {

@@ -6,7 +6,7 @@
 //!                                                  end       units that ran before run again; ferry's own state goes last
 //! ```
 //! What the ledger does not name is not touched, but for what the sweeps list, each only where ferry has brought the program
-//! that makes it. Cut off anywhere it is simply run again: what is taken back is entered in the ledger, too.
+//! that makes it, and never what was there before. Data folders are given back by the paths and marks that the ledger has. Cut off anywhere it is simply run again: what is taken back is entered in the ledger, too.
 
 mod read;
 mod sweep;
@@ -77,13 +77,17 @@ fn batches(host: &str, record: &Record) -> Vec<Task> {
     batches.into_iter().map(task).collect()
 }
 
-/// The last script of a host. Once the state folder has gone there is nothing left to be run again.
+/// What ferry keeps in its own folder on a host. It is removed by name: what others have put there stays.
+const STATE: &str = "before stamps undo blocks install install.part kept mirror restart other-namespaces other-namespaces.part ledger lock";
+
+/// The last script of a host. Once the ledger has gone there is nothing left to be run again.
 fn end(record: &Record) -> String {
     let units: Vec<String> = record.units().map(crate::host::quote).collect();
     format!(
         "set -eu\nS=/var/lib/ferry\nsystemctl daemon-reload\nfor unit in {units}; do systemctl reset-failed \"$unit\" 2>/dev/null || :; done\n\
          if [ -s $S/restart ]; then while read -r unit; do systemctl restart \"$unit\" || echo \"note: $unit, which ran before ferry came, does not start\"; done <$S/restart; fi\n\
-         sync\nrm -rf --one-file-system $S /run/ferry 2>/dev/null || :\n[ ! -e $S ] || rm -rf $S",
+         sync\nfor one in {STATE}; do rm -rf --one-file-system $S/$one; done\nrm -rf --one-file-system /run/ferry 2>/dev/null || :\n\
+         [ ! -d $S ] || rmdir $S 2>/dev/null || echo \"note: $S stays, with what ferry has not made: $(ls -A $S | tr '\\n' ' ')\"",
         units = units.join(" "),
     )
 }
@@ -139,11 +143,44 @@ mod tests {
         };
         let bare = of(&["begin file:/etc/hosts.x"], Options::default());
         assert!(!bare.contains("/var/lib/etcd") && !bare.contains("kubelet") && !bare.contains("KUBE-"), "{bare}");
-        let whole = ["begin unit:kubelet.service", "begin unit:etcd.service", "begin unit:containerd.service"];
+        let id = "0b2f5a1e-7a5c-4d0e-9d55-1f0a2b3c4d5e";
+        let data = [("etcd", "/data/a"), ("snapshots", "/data/b"), ("volumes", "/data/c"), ("registry", "/data/d")]
+            .map(|(kind, path)| format!("data {id} {kind} {path}"));
+        let mut whole = vec!["begin unit:kubelet.service", "begin unit:etcd.service", "begin unit:containerd.service"];
+        whole.extend(data.iter().map(String::as_str));
         let text = of(&whole, Options::default());
-        assert!(text.contains("/var/lib/etcd") && text.contains("KUBE-"));
-        assert!(!text.contains("f_clear /var/backups") && text.contains("stays, with what is in it"));
+        assert!(text.contains("KUBE-") && text.contains(&format!("f_wipe {id} etcd /data/a")), "{text}");
+        assert!(text.contains(&format!("f_wipe {id} registry /data/d")));
+        assert!(text.contains(&format!("f_leave {id} snapshots /data/b")));
+        // What the site file says today is of no account.
+        for path in ["/var/lib/etcd", "/var/backups", "/var/lib/ferry-volumes", "/var/lib/ferry-registry"] {
+            assert!(!text.contains(path), "{path}");
+        }
         let text = of(&whole, Options { wipe_data: true });
-        assert!(text.contains("f_clear /var/backups/ferry/etcd /var/lib/ferry-volumes"), "{text}");
+        for line in ["snapshots /data/b", "volumes /data/c"] {
+            assert!(text.contains(&format!("f_wipe {id} {line}")), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_host_of_a_ferry_without_marks_gives_back_only_what_its_ledger_names() {
+        let mut site = site();
+        let of = |site: &Site, lines: &[&str]| -> String {
+            let records = BTreeMap::from([("node1".to_owned(), record(lines))]);
+            let options = Options { wipe_data: true };
+            rounds(site, &records, options)
+                .iter()
+                .flat_map(|round| &round.tasks)
+                .map(|task| task.script.clone())
+                .collect()
+        };
+        let lines =
+            ["done folder:/var/lib/etcd", "done unit:kubelet.service", "done unit:etcd.service", "begin folder:/srv/x"];
+        let text = of(&site, &lines);
+        assert!(text.contains("f_wipe - etcd /var/lib/etcd") && text.contains("f_wipe - volumes "), "{text}");
+        assert!(!text.contains("f_wipe - registry") && !text.contains("f_wipe - snapshots"), "{text}");
+        // Neither a path that was edited since, nor one that was refused.
+        site.etcd.data_dir = "/srv/x".into();
+        assert!(!of(&site, &lines).contains("f_wipe - etcd"));
     }
 }

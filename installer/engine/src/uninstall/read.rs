@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::action::{DataFolder, DataKind};
+
 /// Prints the record; nothing where ferry has never worked, or has been taken back. Changes nothing.
 pub const READ: &str = r#"S=/var/lib/ferry
 [ -s $S/ledger ] || exit 0
@@ -18,6 +20,12 @@ pub struct Record {
     entries: Vec<(String, bool)>,
     /// What takes commands back, by the key of the record.
     pub undo: BTreeMap<String, String>,
+    /// The data folders that were taken, and not given back since.
+    pub data: Vec<DataFolder>,
+    /// The kinds of data folders of which one was ever taken or given back.
+    marked: BTreeSet<DataKind>,
+    /// What came to its end, and was not taken back since.
+    done: BTreeSet<String>,
 }
 
 impl Record {
@@ -30,6 +38,18 @@ impl Record {
     #[must_use]
     pub fn has(&self, what: &str) -> bool {
         self.entries.iter().any(|(one, _)| one == what)
+    }
+
+    /// Whether ferry has done this here to its end, and not taken it back. What it was refused is begun, and no more.
+    #[must_use]
+    pub fn has_done(&self, what: &str) -> bool {
+        self.done.contains(what)
+    }
+
+    /// Whether a data folder of this kind was ever taken with a mark, or given back.
+    #[must_use]
+    pub fn has_marked(&self, kind: DataKind) -> bool {
+        self.marked.contains(&kind)
     }
 
     /// The units that ferry has brought.
@@ -79,6 +99,20 @@ pub fn parse(text: &str) -> Option<Record> {
         // A line that a power cut has torn names nothing that was begun.
         let mut words = line.splitn(3, ' ');
         let (Some(_), Some(verb), Some(what)) = (words.next(), words.next(), words.next()) else { continue };
+        match verb {
+            "done" => drop(record.done.insert(what.to_owned())),
+            "undone" => drop(record.done.remove(what)),
+            "data" => {
+                record.marked.extend(data(what).map(|one| one.kind));
+                record.data.extend(data(what));
+            }
+            "gone" | "left" => {
+                let back = data(what);
+                record.marked.extend(back.as_ref().map(|one| one.kind));
+                record.data.retain(|one| Some(one) != back.as_ref());
+            }
+            _ => {}
+        }
         let open = match verb {
             "begin" | "done" | "undo" => true,
             "undone" => false,
@@ -93,9 +127,58 @@ pub fn parse(text: &str) -> Option<Record> {
     (!record.ledger.is_empty()).then_some(record)
 }
 
+/// `ID KIND PATH` of the ledger. What is no absolute path of at least two names, without `..`, names nothing.
+fn data(text: &str) -> Option<DataFolder> {
+    let mut words = text.splitn(3, ' ');
+    let (install, kind, path) = (words.next()?, DataKind::parse(words.next()?)?, words.next()?);
+    let names: Vec<&str> = path.strip_prefix('/')?.split('/').collect();
+    let is_path = names.len() >= 2 && names.iter().all(|name| !matches!(*name, "" | "." | ".."));
+    let is_id = install == "-" || (install.len() == 36 && install.chars().all(|c| c.is_ascii_hexdigit() || c == '-'));
+    (is_path && is_id).then(|| DataFolder {
+        install: (install != "-").then(|| install.to_owned()),
+        kind,
+        path: path.to_owned(),
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn data_folders_are_those_that_were_taken_and_not_given_back() {
+        let id = "0b2f5a1e-7a5c-4d0e-9d55-1f0a2b3c4d5e";
+        let read = |lines: &[&str]| {
+            let text: String = lines.iter().map(|line| format!("|T {line}\n")).collect();
+            parse(&format!("@ledger\n{text}")).unwrap()
+        };
+        let lines = [
+            format!("data {id} etcd /var/lib/my etcd"),
+            format!("data {id} registry /srv/registry"),
+            format!("gone {id} registry /srv/registry"),
+            format!("data {id} volumes /srv/v"),
+            format!("left {id} volumes /srv/v"),
+        ];
+        let record = read(&lines.iter().map(String::as_str).collect::<Vec<_>>());
+        let one = DataFolder { install: Some(id.into()), kind: DataKind::Etcd, path: "/var/lib/my etcd".into() };
+        assert_eq!(record.data, [one]);
+        assert_eq!(record.open().count(), 0, "they are no entries that are taken back one by one");
+        for bad in ["/", "/srv", "srv/x", "/srv/../etc", "/srv//x", "/srv/x/", "/srv/.", "", "//etc"] {
+            assert!(read(&[&format!("data {id} etcd {bad}")]).data.is_empty(), "{bad}");
+        }
+        for bad in ["data x etcd /srv/x", "data - what /srv/x", "data $(id) etcd /srv/x", "data -"] {
+            assert!(read(&[bad]).data.is_empty(), "{bad}");
+        }
+        let record = read(&[
+            "begin folder:/srv/a",
+            "begin folder:/srv/b",
+            "done folder:/srv/b",
+            "done folder:/c",
+            "undone folder:/c",
+        ]);
+        assert!(record.has("folder:/srv/a") && !record.has_done("folder:/srv/a"));
+        assert!(record.has_done("folder:/srv/b") && !record.has_done("folder:/c"));
+    }
 
     #[test]
     fn ledgers_are_read_with_torn_lines_and_odd_names() {

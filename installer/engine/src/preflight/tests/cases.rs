@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::super::{CHECKS, Findings, Outcome, Severity};
 use super::site::World;
-use crate::facts::{CgroupVersion, ModuleState, PathKind, Protocol, Route, Socket};
+use crate::facts::{CgroupVersion, ModuleState, PathFact, PathKind, Protocol, Route, Socket};
 use crate::host::Tunnel;
 
 /// How a broken site shows.
@@ -236,6 +236,9 @@ fn cases() -> Vec<Case> {
         case("security.agents", |w| _ = w.facts("node2").services.insert("fapolicyd.service".into())),
         case("leftovers.cluster", |w| w.facts("node2").paths.get_mut("/etc/kubernetes").unwrap().entries = 4),
         case("leftovers.etcd", |w| w.facts("node1").paths.get_mut("/var/lib/etcd").unwrap().entries = 1),
+        case("leftovers.registry", |w| path(w, "node1", "/var/lib/ferry-registry").entries = 1),
+        case("leftovers.snapshots", |w| path(w, "node1", "/var/backups/ferry/etcd").entries = 1),
+        case("leftovers.volumes", |w| path(w, "node2", "/var/lib/ferry-volumes").entries = 1),
         case("leftovers.runtime", |w| _ = w.facts("node2").services.insert("docker.service".into())),
         case("leftovers.package-manager", |w| _ = w.facts("node2").processes.insert("dnf".into())),
         case("leftovers.unattended-upgrades", |w| {
@@ -267,6 +270,10 @@ fn missing(world: &mut World, modules: &[&str]) {
 
 fn sysctl(world: &mut World, name: &str, value: &str) {
     world.facts("node2").sysctls.insert(name.to_owned(), value.to_owned());
+}
+
+fn path<'a>(world: &'a mut World, host: &str, path: &str) -> &'a mut PathFact {
+    world.facts(host).paths.get_mut(path).unwrap()
 }
 
 fn dialled(world: &mut World, bytes: u32, error: &str) {

@@ -32,6 +32,61 @@ fn waivers_hold_for_their_hosts_and_never_for_strict_checks() {
 }
 
 #[test]
+fn a_folder_for_data_is_taken_only_if_it_is_empty_or_shown_to_be_ferrys() {
+    use crate::facts::DataMark;
+    let folders = [
+        ("leftovers.etcd", "etcd", "/var/lib/etcd"),
+        ("leftovers.registry", "registry", "/var/lib/ferry-registry"),
+        ("leftovers.snapshots", "snapshots", "/var/backups/ferry/etcd"),
+        ("leftovers.volumes", "volumes", "/var/lib/ferry-volumes"),
+    ];
+    for (id, kind, path) in folders {
+        let mark = DataMark { install: "x".into(), kind: kind.into(), path: path.into(), released: false };
+        let outlives = matches!(kind, "snapshots" | "volumes");
+        // The mark, the install of the host, whether its ledger is there and names the folder, who can change a parent: the outcome.
+        let other = DataMark { kind: "y".into(), ..mark.clone() };
+        let moved = DataMark { path: "/elsewhere".into(), ..mark.clone() };
+        let released = DataMark { released: true, ..mark.clone() };
+        let cases = [
+            (None, "", false, false, false),
+            (None, "", true, false, kind == "volumes"),
+            (None, "", true, true, true),
+            (Some(mark.clone()), "x", true, true, true),
+            (Some(mark.clone()), "z", true, true, false),
+            (Some(mark), "", false, false, false),
+            (Some(other), "x", true, true, false),
+            (Some(moved), "x", true, true, false),
+            (Some(released), "", false, false, outlives),
+            (Some(DataMark::default()), "", true, true, false),
+        ];
+        for (mark, install, ledger, named, passes) in cases {
+            let mut world = World::healthy();
+            let facts = world.facts("node1");
+            facts.install = install.into();
+            facts.ferry.extend(ledger.then(|| "ledger".to_owned()));
+            let fact = facts.paths.get_mut(path).unwrap();
+            (fact.entries, fact.data, fact.in_ledger) = (3, mark.clone(), named);
+            let outcome = find(&world.check(), id, Some("node1")).outcome.clone();
+            assert_eq!(
+                matches!(outcome, Outcome::Passed { .. }),
+                passes,
+                "{id} {mark:?} {install} {ledger} {named}: {outcome:?}"
+            );
+            if !passes {
+                assert_eq!(world.check().verdict(), Verdict::Blocked, "{id}: it is strict");
+            }
+            let fact = world.facts("node1").paths.get_mut(path).unwrap();
+            fact.open_parents = vec!["/home/alice".into()];
+            let outcome = find(&world.check(), id, Some("node1")).outcome.clone();
+            assert!(
+                matches!(outcome, Outcome::Failed { evidence, .. } if evidence.contains("lies in /home/alice")),
+                "{id}"
+            );
+        }
+    }
+}
+
+#[test]
 fn thresholds_of_the_site_count() {
     let mut world = World::with("thresholds: {resources.cpu: 16, disk.size: 10}\n");
     let findings = world.check();
@@ -97,7 +152,8 @@ fn what_ferry_has_started_itself_is_no_leftover() {
     let mut world = World::healthy();
     let facts = world.facts("node1");
     facts.ferry = vec!["ledger".into()];
-    facts.paths.get_mut("/var/lib/etcd").unwrap().entries = 1;
+    let etcd = facts.paths.get_mut("/var/lib/etcd").unwrap();
+    (etcd.entries, etcd.in_ledger) = (1, true);
     facts.paths.get_mut("/etc/kubernetes").unwrap().entries = 3;
     facts.processes.insert("kubelet".into());
     facts.services.insert("containerd.service".into());
