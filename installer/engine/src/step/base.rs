@@ -75,8 +75,9 @@ fn network_manager(facts: &Facts) -> Vec<Action> {
     ]
 }
 
-/// Whether the cluster can't be built while this host is away.
-pub(super) fn is_essential(host: &Host) -> bool {
+/// Whether a run can't go on while this host can't be reached.
+#[must_use]
+pub fn is_essential(host: &Host) -> bool {
     host.is(Role::ControlPlane) || host.is(Role::Etcd) || host.is(Role::Registry)
 }
 

@@ -83,8 +83,8 @@ pub(super) fn objects(context: &Context<'_>, host: &Host) -> Result<Vec<Action>,
         .retried(2),
     ));
     actions.extend(pool(context.site));
-    actions.push(up("kube-system", "daemonset/calico-node"));
-    actions.push(up("kube-system", "deployment/calico-kube-controllers"));
+    actions.push(up(context, "kube-system", "daemonset/calico-node"));
+    actions.push(up(context, "kube-system", "deployment/calico-kube-controllers"));
     Ok(actions)
 }
 

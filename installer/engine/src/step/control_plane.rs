@@ -10,6 +10,7 @@ use ferry_bundle_format::Digest;
 use super::base::FILES;
 use super::context::{Context, StepBuildError, authority};
 use super::kubeadm::{self, PATCHES, endpoint, schedulable};
+use super::rollout::Rollout;
 use crate::action::{Action, File, Folder, Run, Subject};
 use crate::host::quote;
 use crate::plan::Step;
@@ -202,16 +203,7 @@ pub(super) fn finish(context: &Context<'_>, host: &Host) -> Step {
     let any = context.nodes().any(|host| schedulable(context.site, host));
     if any {
         for what in ["daemonset/kube-proxy", "deployment/coredns"] {
-            let status = format!("{KUBECTL} -n kube-system rollout status {what} --timeout");
-            actions.push(Action::Run(
-                Run::unless(
-                    format!("{what} is up"),
-                    Subject::Wait,
-                    format!("{status}=1s"),
-                    format!("{status}=240s || {{ {KUBECTL} -n kube-system get pods -o wide >&2; {KUBECTL} -n kube-system get events --sort-by=.lastTimestamp | tail -n 15 >&2; exit 1; }}"),
-                )
-                .within(300),
-            ));
+            actions.push(Rollout { namespace: "kube-system", what }.action(context, format!("{what} is up")));
         }
     }
     Step::new("cluster.ready", &host.name, "nodes and system pods", actions)

@@ -9,6 +9,7 @@ use std::net::IpAddr;
 use super::base::{FILES, PROGRAMS};
 use super::context::Context;
 use super::control_plane::{KUBECTL, objects, objects_folder};
+use super::rollout::Rollout;
 use crate::action::{Action, Run, Subject};
 use crate::plan::Step;
 use crate::site::file::{EndpointKind, Role};
@@ -33,17 +34,9 @@ pub(super) fn step(context: &Context<'_>, host: &Host) -> Step {
         )
         .within(180),
     ));
-    // On every node, because CoreDNS may start on any.
-    let status = format!("{KUBECTL} -n kube-system rollout status daemonset/kube-proxy --timeout");
-    actions.push(Action::Run(
-        Run::unless(
-            "kube-proxy runs on every node",
-            Subject::Wait,
-            format!("{status}=1s"),
-            format!("{status}=240s || {{ {KUBECTL} -n kube-system get pods -o wide >&2; exit 1; }}"),
-        )
-        .within(300),
-    ));
+    // On all of them, because CoreDNS may start on any.
+    let rollout = Rollout { namespace: "kube-system", what: "daemonset/kube-proxy" };
+    actions.push(rollout.action(context, "kube-proxy runs on every node that could be reached"));
     actions.push(Action::Run(
         Run::unless(
             "kubeadm phase addon coredns",

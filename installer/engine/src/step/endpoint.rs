@@ -3,6 +3,7 @@
 
 use super::context::Context;
 use super::control_plane::KUBECTL;
+use super::rollout::Rollout;
 use crate::action::{Action, Run, Subject};
 use crate::plan::Step;
 use crate::site::file::{EndpointKind, Role};
@@ -16,11 +17,13 @@ pub(super) fn step(context: &Context<'_>, host: &Host) -> Step {
     let now = leads_to(context.site);
     let note =
         format!("{KUBECTL} -n kube-system get configmap {NOTE} --ignore-not-found -o jsonpath='{{.data.address}}'");
+    let rollout = Rollout { namespace: "kube-system", what: "daemonset/kube-proxy" };
+    let wait = rollout.wait(context);
     let command = format!(
         "was=$({note})
 if [ -n \"$was\" ] && [ \"$was\" != {now} ]; then
     {KUBECTL} -n kube-system rollout restart daemonset/kube-proxy
-    {KUBECTL} -n kube-system rollout status daemonset/kube-proxy --timeout=240s
+    {wait}
 fi
 {KUBECTL} -n kube-system create configmap {NOTE} --from-literal=address={now} --dry-run=client -o json | {KUBECTL} apply --server-side --field-manager=ferry --force-conflicts -f -"
     );
@@ -34,7 +37,7 @@ fi
         "cluster.endpoint",
         &host.name,
         "who has copied the API's address",
-        vec![Action::Run(run.within(300).retried(2))],
+        vec![Action::Run(run.within(rollout.within(context)).retried(2))],
     )
 }
 

@@ -38,7 +38,7 @@ pub(super) fn objects(context: &Context<'_>, host: &Host) -> Result<Vec<Action>,
     let image = context.supply.image(IMAGE, context.arch(host)?)?.name.to_string();
     let mut actions = vec![objects_folder()];
     actions.extend(applied(&format!("{FILES}/objects/flannel.yaml"), "flannel", manifest(context.site, &image)));
-    actions.push(up("kube-system", "daemonset/ferry-flannel"));
+    actions.push(up(context, "kube-system", "daemonset/ferry-flannel"));
     Ok(actions)
 }
 

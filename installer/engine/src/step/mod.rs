@@ -22,6 +22,7 @@ mod kubelet;
 mod mirror;
 mod network;
 mod registry;
+mod rollout;
 mod runtime;
 mod selinux;
 mod storage;
@@ -30,6 +31,7 @@ mod vip;
 mod worker;
 
 pub(crate) use balancer::health_port;
+pub use base::is_essential;
 #[cfg(test)]
 pub(crate) use before::SHARED;
 pub(crate) use before::{CONTAINERD, HOLLOW, MADE};

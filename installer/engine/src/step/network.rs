@@ -15,6 +15,7 @@ use serde_json::json;
 use super::base::FILES;
 use super::context::{Context, StepBuildError};
 use super::control_plane::KUBECTL;
+use super::rollout::Rollout;
 use super::{calico, flannel, host_routes};
 use crate::action::{Action, File, Run, Subject};
 use crate::host::quote;
@@ -156,16 +157,7 @@ fn shares(context: &Context<'_>) -> Vec<Action> {
     actions
 }
 
-/// Waits until a workload of the network is up on every node that is there.
-pub(super) fn up(namespace: &str, what: &str) -> Action {
-    let status = format!("{KUBECTL} -n {namespace} rollout status {what} --timeout");
-    Action::Run(
-        Run::unless(
-            format!("{what} is up"),
-            Subject::Wait,
-            format!("{status}=1s"),
-            format!("{status}=240s || {{ {KUBECTL} -n {namespace} get pods -o wide >&2; {KUBECTL} -n {namespace} get events --sort-by=.lastTimestamp | tail -n 15 >&2; exit 1; }}"),
-        )
-        .within(300),
-    )
+/// Waits until a workload of the network is up on every node that could be reached.
+pub(super) fn up(context: &Context<'_>, namespace: &str, what: &str) -> Action {
+    Rollout { namespace, what }.action(context, format!("{what} is up"))
 }

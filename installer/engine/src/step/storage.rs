@@ -1,9 +1,10 @@
 //! Volumes in folders of the node that a pod runs on, by local-path-provisioner.
 
-use super::base::{FILES, is_essential};
+use super::base::FILES;
 use super::context::{Context, StepBuildError};
-use super::control_plane::{KUBECTL, objects, objects_folder};
-use crate::action::{Action, DataKind, Folder, Run, Subject};
+use super::control_plane::{objects, objects_folder};
+use super::rollout::Rollout;
+use crate::action::{Action, DataKind, Folder};
 use crate::plan::Step;
 use crate::site::Host;
 use crate::site::file::StorageKind;
@@ -15,9 +16,7 @@ pub(super) fn folder(context: &Context<'_>, host: &Host) -> Option<Step> {
         return None;
     }
     let folder = Folder::new(context.site.storage.path.clone(), 0o700).data(DataKind::Volumes);
-    let mut step = Step::new("storage.folder", &host.name, "the folder of volumes", vec![Action::Folder(folder)]);
-    step.essential = is_essential(host);
-    Some(step)
+    Some(Step::new("storage.folder", &host.name, "the folder of volumes", vec![Action::Folder(folder)]))
 }
 
 /// The steps that give the cluster its default storage class.
@@ -31,16 +30,8 @@ pub(super) fn steps(context: &Context<'_>, host: &Host) -> Result<Vec<Step>, Ste
     let text = manifest(&provisioner, &helper, &context.site.storage.path);
     let mut actions = vec![objects_folder()];
     actions.extend(objects(&format!("{FILES}/objects/local-path.yaml"), "local-path-provisioner", text));
-    let status = format!("{KUBECTL} -n ferry-storage rollout status deployment/local-path-provisioner --timeout");
-    actions.push(Action::Run(
-        Run::unless(
-            "local-path-provisioner is up",
-            Subject::Wait,
-            format!("{status}=1s"),
-            format!("{status}=180s || {{ {KUBECTL} -n ferry-storage describe pods | tail -n 20 >&2; exit 1; }}"),
-        )
-        .within(240),
-    ));
+    let rollout = Rollout { namespace: "ferry-storage", what: "deployment/local-path-provisioner" };
+    actions.push(rollout.action(context, "local-path-provisioner is up"));
     Ok(vec![Step::new("storage.local-path", &host.name, "local volumes", actions)])
 }
 
