@@ -83,6 +83,18 @@ impl Failure {
         Self { code, causes, hints: Vec::new() }
     }
 
+    /// That these of `all` hosts can't be worked on.
+    pub(crate) fn of_hosts<'a>(failures: impl ExactSizeIterator<Item = &'a HostError> + Clone, all: usize) -> Self {
+        let text = format!("{} of {all} hosts can't be worked on", failures.len());
+        let mut failure = Self::new(code_of_all(failures.clone()), text);
+        for error in failures {
+            failure.causes.push(error.to_string());
+            failure.hints.extend(error.hint());
+        }
+        failure.hints.dedup();
+        failure
+    }
+
     /// That the script `step` of a host did not come to its end.
     pub(crate) fn at_step(step: &str, error: &HostError) -> Self {
         let mut failure = Self::of(code_of(error, ExitCode::Step), error).hints(error.hint());
@@ -96,7 +108,7 @@ impl Failure {
         self
     }
 
-    fn hints(mut self, hints: impl IntoIterator<Item = String>) -> Self {
+    pub(crate) fn hints(mut self, hints: impl IntoIterator<Item = String>) -> Self {
         self.hints.extend(hints);
         self
     }

@@ -1,33 +1,46 @@
-//! Work under leases: taken on every host that can be reached, renewed while the work lasts, given back after it.
+//! Work under leases on all hosts of the site: nothing is looked at before they are taken, so that what was seen stays true.
 
 use std::future::Future;
-use std::sync::Arc;
-use std::time::Duration;
 
-use ferry_engine::host::Host;
-use ferry_engine::run::lease;
+use ferry_engine::run::{LeaseError, Leases, Stop};
+use ferry_engine::step::is_essential;
 
 use crate::failure::{ExitCode, Failure};
 use crate::session::Session;
 
-/// Does `work` under leases on all hosts of the site.
-pub(crate) async fn leased<T>(session: &Session, work: impl Future<Output = T>) -> Result<T, Failure> {
-    let hosts: Vec<Arc<dyn Host>> = session.hosts.values().cloned().collect();
-    let who = std::env::var("USER").unwrap_or_else(|_| "ferry-install".into());
-    if let Err(held) = lease::take_all(&hosts, &session.owner, &who).await? {
-        return Err(Failure::of(ExitCode::Held, &held).hint("wait until that run has ended, or ask who does it"));
-    }
-    let renewal = tokio::spawn(renew(hosts.clone(), session.owner.clone(), who));
-    let result = work.await;
-    renewal.abort();
-    lease::release_all(&hosts, &session.owner).await;
-    Ok(result)
+/// The leases of a session's hosts.
+pub(crate) struct Lease {
+    leases: Leases,
+    hosts: usize,
+    stop: Stop,
 }
 
-/// Renews the leases as long as the run lives.
-async fn renew(hosts: Vec<Arc<dyn Host>>, owner: String, who: String) {
-    loop {
-        tokio::time::sleep(Duration::from_secs(lease::SECONDS / 3)).await;
-        lease::renew_all(&hosts, &owner, &who).await;
+impl Lease {
+    /// Of all hosts of the site.
+    pub(crate) fn of(session: &Session) -> Self {
+        let who = std::env::var("USER").unwrap_or_else(|_| "ferry-install".into());
+        let essential = |name: &str| session.site.host(name).is_some_and(is_essential);
+        let heard = (session.stop.clone(), session.journal.clone());
+        let leases = Leases::new(&session.hosts, essential, (&session.owner, &who), session.gone.clone(), heard);
+        Self { leases, hosts: session.hosts.len(), stop: session.stop.clone() }
+    }
+
+    /// Does `work` under the leases. They are given back whatever comes of it; if one was lost, that is what came of it.
+    pub(crate) async fn hold<T>(self, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+        let (hosts, stop) = (self.hosts, self.stop);
+        match self.leases.hold(work).await {
+            // Whatever failed when everything was ended at once: it was the engineer who ended it.
+            Ok(Err(failure)) if stop.aborted() => Err(Failure { code: ExitCode::Interrupted, ..failure }),
+            Ok(result) => result,
+            Err(LeaseError::Hosts(errors)) => Err(Failure::of_hosts(errors.iter(), hosts)),
+            Err(LeaseError::Stopped) => {
+                Err(Failure::new(ExitCode::Interrupted, "stopped before anything was looked at"))
+            }
+            Err(held @ LeaseError::Held(_)) => {
+                Err(Failure::of(ExitCode::Held, &held).hint("wait until that run has ended, or ask who does it"))
+            }
+            Err(lost @ LeaseError::Lost { .. }) => Err(Failure::of(ExitCode::Held, &lost)
+                .hint("see who works there; when that run has ended, run the same command again: it goes on")),
+        }
     }
 }

@@ -6,6 +6,7 @@
 
 mod cli;
 mod commands;
+mod console;
 mod failure;
 mod installed;
 mod leased;

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
-use std::io::{IsTerminal as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,17 +13,18 @@ use ferry_engine::event::Event;
 use ferry_engine::facts::{self, Facts};
 use ferry_engine::host::known::KnownKeys;
 use ferry_engine::host::ssh::{Answer, FirstSight, Secrets as _, Settings, SshHost, Trace};
-use ferry_engine::host::{self, Command, Host, HostError, Output, Redactor, Secret, SecretStore, Stdin};
+use ferry_engine::host::{self, Command, Host, HostError, HostErrorKind, Output, Redactor, Secret, SecretStore, Stdin};
 use ferry_engine::journal::Journal;
 use ferry_engine::pki;
 use ferry_engine::registry::ProbeImage;
-use ferry_engine::run::{Stop, Workshop};
+use ferry_engine::run::{self, Gone, Guarded, OwnerError, Stop, Workshop};
 use ferry_engine::site::file::{Role, SecretRef, Vault as VaultEntry};
 use ferry_engine::site::{self, Site};
 use ferry_engine::supply::Supply;
 use ferry_engine::vault::{Vault, VaultKey};
 
 use crate::cli::{Common, TrustArgs};
+use crate::console::Console;
 use crate::failure::{self, ExitCode, Failure};
 use crate::show;
 
@@ -47,6 +47,10 @@ pub(crate) struct Session {
     pub(crate) hosts: BTreeMap<String, Arc<dyn Host>>,
     /// The wish to end early.
     pub(crate) stop: Stop,
+    /// The hosts that are left alone, because their lease was not had or was lost.
+    pub(crate) gone: Gone,
+    /// Who can be asked.
+    pub(crate) console: Console,
     /// Whose leases these are: the same in every run from this state folder.
     pub(crate) owner: String,
     secrets: Arc<SecretStore>,
@@ -70,28 +74,32 @@ impl Session {
         let display = show::display(common.json, common.verbose);
         let path = state.join("journal.jsonl");
         let journal = Journal::open(&path, display, redactor.clone()).map_err(failure::file("open", &path))?;
-        let secrets = Arc::new(SecretStore::new(site.folder(), Arc::new(ask), redactor.clone()));
+        let stop = Stop::default();
+        let console = Console::open(stop.clone());
+        let asked = console.clone();
+        let ask = Arc::new(move |prompt: &str| asked.secret(prompt));
+        let secrets = Arc::new(SecretStore::new(site.folder(), ask, redactor.clone()));
         let mut settings = Settings::new(site.folder(), secrets.clone(), KnownKeys::new(state.join("host-keys")));
         settings.redactor = redactor.clone();
         settings.trace =
             Arc::new(Journaling { journal: journal.clone(), next: AtomicU64::new(1), running: Mutex::default() });
-        settings.first_sight = first_sight(common);
-        let stop = Stop::default();
-        on_interrupt(stop.clone(), settings.cancel.clone());
+        settings.first_sight = first_sight(common, &console);
+        settings.cancel = stop.token();
         if let Some(room) = host::make_room(site.hosts.len()) {
             show::aside(&format!(
                 "this system lets one program connect to {room} hosts at once, and the site has {}: raise the limit on open files (ulimit -n)",
                 site.hosts.len()
             ));
         }
-        let hosts = idle(&site, &settings);
+        let gone = Gone::default();
+        let hosts = idle(&site, &settings, &gone);
         let owner = owner(&state)?;
-        Ok(Self { site, state, journal, hosts, stop, owner, secrets, settings, redactor, _lock: lock })
+        Ok(Self { site, state, journal, hosts, stop, gone, console, owner, secrets, settings, redactor, _lock: lock })
     }
 
     /// The hosts over connections of their own, on which it is noticed soon when one is gone.
     pub(crate) fn watched(&self) -> BTreeMap<String, Arc<dyn Host>> {
-        idle(&self.site, &Settings { keepalive: ACCEPTED_KEEPALIVE, ..self.settings.clone() })
+        idle(&self.site, &Settings { keepalive: ACCEPTED_KEEPALIVE, ..self.settings.clone() }, &self.gone)
     }
 
     /// What every host is like. A worker that can't be reached is owed its steps; all other hosts that can't be worked on are
@@ -106,6 +114,7 @@ impl Session {
         may_be_away: impl Fn(&site::Host) -> bool,
     ) -> Result<BTreeMap<String, Facts>, Failure> {
         let (known, mut failures) = self.gathered().await;
+        self.go_on()?;
         failures.retain(|name, error| {
             let away = error.is_absence() && self.site.host(name).is_some_and(&may_be_away);
             if away {
@@ -130,23 +139,25 @@ impl Session {
 
     /// That these hosts can't be worked on.
     pub(crate) fn unreached<'a>(&self, failures: impl ExactSizeIterator<Item = &'a HostError> + Clone) -> Failure {
-        let mut failure = Failure::new(
-            failure::code_of_all(failures.clone()),
-            format!("{} of {} hosts can't be worked on", failures.len(), self.hosts.len()),
-        );
-        for error in failures {
-            failure.causes.push(error.to_string());
-            failure.hints.extend(error.hint());
-        }
-        failure.hints.dedup();
-        failure
+        Failure::of_hosts(failures, self.hosts.len())
+    }
+
+    /// Nothing more is begun once Ctrl-C was pressed.
+    pub(crate) fn go_on(&self) -> Result<(), Failure> {
+        if self.stop.asked() { Err(Failure::new(ExitCode::Interrupted, "stopped by Ctrl-C")) } else { Ok(()) }
     }
 
     /// A secret's failure names no host.
     async fn secret(&self, reference: &SecretRef) -> Result<Secret, Failure> {
-        self.secrets.get(reference).await.map_err(|error| {
+        let got = tokio::select! {
+            biased;
+            () = self.stop.when_aborted() => Err(HostError::new("", HostErrorKind::Cancelled)),
+            got = self.secrets.get(reference) => got,
+        };
+        self.go_on()?;
+        got.map_err(|error| {
             Failure::new(ExitCode::Secret, error.kind.to_string())
-                .hint("the site file says where each secret is to be had")
+                .hint("the site file says where each secret comes from")
         })
     }
 
@@ -169,6 +180,7 @@ impl Session {
     /// The bundle, every byte checked, and the probe's images for the hosts' architectures.
     pub(crate) fn supply(&self, trust: &TrustArgs, common: &Common) -> Result<Arc<Supply>, Failure> {
         let bundle = trust.open(&self.state, !common.json)?;
+        self.go_on()?;
         Ok(Arc::new(Supply::of(bundle)?))
     }
 
@@ -210,8 +222,11 @@ impl Session {
 }
 
 /// The site's hosts, each connected to by the first call that needs it.
-fn idle(site: &Site, settings: &Settings) -> BTreeMap<String, Arc<dyn Host>> {
-    let host = |host: &site::Host| (host.name.clone(), Arc::new(SshHost::idle(host, settings)) as Arc<dyn Host>);
+fn idle(site: &Site, settings: &Settings, gone: &Gone) -> BTreeMap<String, Arc<dyn Host>> {
+    let host = |host: &site::Host| {
+        let guarded = Guarded::new(Arc::new(SshHost::idle(host, settings)), gone.clone());
+        (host.name.clone(), Arc::new(guarded) as Arc<dyn Host>)
+    };
     site.hosts.iter().map(host).collect()
 }
 
@@ -219,27 +234,6 @@ fn idle(site: &Site, settings: &Settings) -> BTreeMap<String, Arc<dyn Host>> {
 pub(crate) fn now() -> i64 {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     i64::try_from(now.as_secs()).unwrap_or_default()
-}
-
-/// Asks for a secret on the terminal; where there is none, it can't be had.
-fn ask(prompt: &str) -> Option<Secret> {
-    if !std::io::stdin().is_terminal() {
-        return None;
-    }
-    rpassword::prompt_password(format!("{prompt}: ")).ok().map(Secret::new)
-}
-
-/// The first Ctrl-C finishes what is in hand; the second ends the commands on the hosts.
-fn on_interrupt(stop: Stop, cancel: tokio_util::sync::CancellationToken) {
-    tokio::spawn(async move {
-        if tokio::signal::ctrl_c().await.is_ok() {
-            show::aside("stopping: what is in hand is finished; Ctrl-C again ends it at once");
-            stop.ask();
-        }
-        if tokio::signal::ctrl_c().await.is_ok() {
-            cancel.cancel();
-        }
-    });
 }
 
 /// The state folder holds keys and what was seen on hosts: it has to be its owner's alone.
@@ -288,56 +282,26 @@ fn lock(state: &Path) -> Result<File, Failure> {
     }
 }
 
+/// Whose leases these are.
 fn owner(state: &Path) -> Result<String, Failure> {
-    let path = state.join("owner");
-    if let Ok(text) = std::fs::read_to_string(&path) {
-        return Ok(text.trim().to_owned());
+    let (owner, copied) = run::owner(state).map_err(|error| {
+        let code = if matches!(error, OwnerError::Damaged { .. }) { ExitCode::Input } else { ExitCode::Machine };
+        Failure::of(code, &error).hints(error.hint())
+    })?;
+    if copied {
+        show::aside(&format!(
+            "{} is a copy: to the hosts, who works with it is another engineer from now on",
+            state.display()
+        ));
     }
-    let seed = format!("{:?} {} {}", std::time::SystemTime::now(), std::process::id(), state.display());
-    let owner = Digest::of(seed.as_bytes()).hex()[..16].to_owned();
-    let mut file = File::create(&path).map_err(failure::file("write", &path))?;
-    file.write_all(owner.as_bytes()).map_err(failure::file("write", &path))?;
     Ok(owner)
 }
 
-fn first_sight(common: &Common) -> Arc<dyn FirstSight> {
+fn first_sight(common: &Common, console: &Console) -> Arc<dyn FirstSight> {
     if common.accept_host_keys {
         return Arc::new(Answer::Accept);
     }
-    if std::io::stdin().is_terminal() && !common.yes { Arc::new(Asking) } else { Arc::new(Answer::Refuse) }
-}
-
-/// Shows a key that is seen for the first time, and asks.
-struct Asking;
-
-impl FirstSight for Asking {
-    fn accept<'a>(
-        &'a self,
-        name: &'a str,
-        algorithm: &'a str,
-        fingerprint: &'a str,
-    ) -> futures_util::future::BoxFuture<'a, bool> {
-        Box::pin(async move {
-            show::aside(&format!("{name} is seen for the first time. Its {algorithm} key is\n  {fingerprint}"));
-            confirm("Compare it with what the host itself shows (ssh-keygen -lf). Is it that?").await
-        })
-    }
-}
-
-/// Asks yes or no on the terminal.
-pub(crate) async fn confirm(question: &str) -> bool {
-    matches!(typed(&format!("{question} [y/N]")).await.as_str(), "y" | "Y" | "yes")
-}
-
-/// What is typed on the terminal after a question.
-pub(crate) async fn typed(question: &str) -> String {
-    let question = format!("{question} ");
-    let answer = tokio::task::spawn_blocking(move || {
-        drop(write!(std::io::stderr().lock(), "{question}"));
-        let mut line = String::new();
-        std::io::stdin().read_line(&mut line).map(|_| line).unwrap_or_default()
-    });
-    answer.await.unwrap_or_default().trim().to_owned()
+    if Console::is_there() && !common.yes { Arc::new(console.clone()) } else { Arc::new(Answer::Refuse) }
 }
 
 /// Writes every command into the journal before it runs, and how it ended.

@@ -48,6 +48,7 @@ const HOMES: [(&str, &[&str]); 30] = [
             "bundler/src/source/retry.rs",
             "installer/engine/src/pki/mod.rs",
             "installer/engine/src/host/ssh/wrap.rs",
+            "installer/engine/src/run/owner.rs",
         ],
     ),
     ("reqwest", &["bundler/src/source/"]),
@@ -80,7 +81,7 @@ const HOMES: [(&str, &[&str]); 30] = [
         ],
     ),
     ("clap_complete", &["bundler/src/commands/completions.rs"]),
-    ("rpassword", &["bundler/src/cli/", "bundler/src/commands/keygen.rs", "installer/src/session.rs"]),
+    ("rpassword", &["bundler/src/cli/", "bundler/src/commands/keygen.rs", "installer/src/console.rs"]),
     (
         "tar",
         &[

@@ -165,6 +165,15 @@ pub enum Event {
         /// Milliseconds.
         ms: u64,
     },
+    /// The lease on a host was lost: nothing more is begun there.
+    LeaseLost {
+        /// The host.
+        host: String,
+        /// How.
+        why: String,
+        /// Whether the whole run ends for it.
+        stopped: bool,
+    },
     /// Something to know.
     Note {
         /// The text.

@@ -2,18 +2,20 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use ferry_engine::event::Event;
 use ferry_engine::facts::Facts;
 use ferry_engine::plan::{self, Plan};
 use ferry_engine::run::{self, Workshop};
+use ferry_engine::supply::Supply;
 use ferry_engine::{journal, preflight};
 
 use super::SiteAndBundle;
 use crate::cli::Common;
 use crate::failure::{self, ExitCode, Failure};
 use crate::installed;
-use crate::leased::leased;
+use crate::leased::Lease;
 use crate::session::Session;
 
 /// Do what a saved plan says, if the hosts are still as it saw them.
@@ -42,13 +44,19 @@ pub(crate) async fn run(arguments: &Args, common: &Common) -> Result<ExitCode, F
         return Err(Failure::new(ExitCode::Drift, "the plan was made for another bundle")
             .hint("give that bundle, or make the plan anew"));
     }
-    session.began("apply", Some(&supply), Some(&plan));
+    Lease::of(&session).hold(under_lease(&session, &plan, supply)).await
+}
+
+/// Everything that looks at the hosts, or changes them.
+async fn under_lease(session: &Session, plan: &Plan, supply: Arc<Supply>) -> Result<ExitCode, Failure> {
+    session.began("apply", Some(&supply), Some(plan));
     let facts = session.facts().await?;
     let vault = session.vault().await?;
     let images = Session::probe_images(&supply, &facts)?;
     let workshop = session.workshop(supply, vault, images);
-    let begun = begun(&session, &plan)?;
-    let drifted = plan::drift(&plan, &session.hosts, &begun, &workshop).await?;
+    let begun = begun(session, plan)?;
+    session.go_on()?;
+    let drifted = plan::drift(plan, &session.hosts, &begun, &workshop).await?;
     if !drifted.is_empty() {
         let mut failure = Failure::new(
             ExitCode::Drift,
@@ -59,9 +67,9 @@ pub(crate) async fn run(arguments: &Args, common: &Common) -> Result<ExitCode, F
         );
         return Err(failure.hint("make the plan anew, look at what changed, and apply that"));
     }
-    let applied = execute(&session, &plan, &facts, &workshop).await?;
+    let applied = execute(session, plan, &facts, &workshop).await?;
     if applied.is_whole() {
-        installed::record(&session, workshop.supply.bundle())?;
+        installed::record(session, workshop.supply.bundle())?;
     }
     Ok(applied.code)
 }
@@ -104,7 +112,7 @@ impl Applied {
     }
 }
 
-/// Applies a plan under leases on all its hosts. Hosts without `facts` were away when it was made, and are owed their steps.
+/// Applies a plan, under the leases that are held already. Hosts without `facts` were away when it was made, and are owed their steps.
 pub(crate) async fn execute(
     session: &Session,
     plan: &Plan,
@@ -114,7 +122,7 @@ pub(crate) async fn execute(
     // A host that was lost while it was measured still has the probe.
     preflight::sweep(&session.site, &session.hosts, facts, &session.owner).await;
     let away = session.hosts.keys().filter(|name| !facts.contains_key(*name)).cloned().collect();
-    let done = leased(session, run::apply(plan, &session.hosts, &away, workshop)).await?;
+    let done = run::apply(plan, &session.hosts, &away, workshop).await;
     if let Some((step, error)) = done.failed.first() {
         let mut failure = Failure::from(error);
         failure.causes.insert(0, format!("step {step} did not come to its end"));

@@ -64,6 +64,7 @@ async fn find_of(
     } else {
         Measurements::default()
     };
+    session.go_on()?;
     measurements.silent = silent;
     let needs = needs(supply)?;
     let findings = preflight::check(&session.site, facts, &measurements, &needs)

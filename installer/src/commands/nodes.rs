@@ -2,6 +2,7 @@
 //! in what follows.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use clap::Subcommand;
 use ferry_engine::facts::Facts;
@@ -11,14 +12,15 @@ use ferry_engine::plan::{self, Plan};
 use ferry_engine::run::Workshop;
 use ferry_engine::site::Host;
 use ferry_engine::site::file::Role;
+use ferry_engine::supply::Supply;
 use ferry_engine::{preflight, rounds, uninstall};
 
 use super::apply::{self, Applied};
 use super::{SiteAndBundle, accept, check, plan as planning, uninstall as uninstalling};
 use crate::cli::Common;
 use crate::failure::{ExitCode, Failure};
-use crate::leased::leased;
-use crate::session::{self, Session};
+use crate::leased::Lease;
+use crate::session::Session;
 use crate::show;
 
 /// Add hosts to a cluster that stands, or let one leave it.
@@ -82,9 +84,18 @@ async fn add(arguments: &AddArgs, common: &Common) -> Result<ExitCode, Failure> 
         known(&session, name)?;
     }
     let supply = session.supply(&arguments.given.trust, common)?;
-    session.began("look", Some(&supply), None);
+    Lease::of(&session).hold(add_under_lease(&session, &supply, &names, common)).await
+}
+
+async fn add_under_lease(
+    session: &Session,
+    supply: &Arc<Supply>,
+    names: &BTreeSet<String>,
+    common: &Common,
+) -> Result<ExitCode, Failure> {
+    session.began("look", Some(supply), None);
     let facts = session.facts_but(|host| !names.contains(&host.name)).await?;
-    let findings = check::find(&session, &supply, &facts).await?;
+    let findings = check::find(session, supply, &facts).await?;
     if !common.json {
         show::text(&preflight::render(&findings));
     }
@@ -92,14 +103,14 @@ async fn add(arguments: &AddArgs, common: &Common) -> Result<ExitCode, Failure> 
         return Err(Failure::new(ExitCode::Unfit, "the site is not fit; nothing was changed")
             .hint("cure what is said above, or waive it in the site file with the reason, where that can be"));
     }
-    let (mut plan, workshop) = planning::make(&session, &supply, &facts).await?;
-    let left_out = plan::narrow(&mut plan, &names);
-    let applied = narrowed(&session, &plan, &left_out, &facts, &workshop, common).await?;
+    let (mut plan, workshop) = planning::make(session, supply, &facts).await?;
+    let left_out = plan::narrow(&mut plan, names);
+    let applied = narrowed(session, &plan, &left_out, &facts, &workshop, common).await?;
     if !applied.is_whole() {
         return Ok(applied.code);
     }
     let needs = accept::needs(&workshop, &facts)?;
-    let accepted = accept::execute(&session, needs, &applied.owed).await?;
+    let accepted = accept::execute(session, needs, &applied.owed).await?;
     Ok(applied.and(accepted))
 }
 
@@ -120,7 +131,7 @@ async fn narrowed(
             show::text(&format!("  left out, because it does not follow from this: {list}; `install` would do it\n"));
         }
     }
-    if plan.open() > 0 && !common.yes && !session::confirm("Apply this plan?").await {
+    if plan.open() > 0 && !common.yes && !session.console.confirm("Apply this plan?").await {
         return Err(Failure::new(ExitCode::Interrupted, "nothing was changed: the plan was not confirmed"));
     }
     session.began("apply", Some(&workshop.supply), Some(plan));
@@ -131,7 +142,17 @@ async fn remove(arguments: &RemoveArgs, common: &Common) -> Result<ExitCode, Fai
     let mut session = Session::open(&arguments.given.site, common)?;
     let host = known(&session, &arguments.host)?.clone();
     let supply = session.supply(&arguments.given.trust, common)?;
-    session.began("look", Some(&supply), None);
+    Lease::of(&session).hold(remove_under_lease(&mut session, &host, &supply, arguments, common)).await
+}
+
+async fn remove_under_lease(
+    session: &mut Session,
+    host: &Host,
+    supply: &Arc<Supply>,
+    arguments: &RemoveArgs,
+    common: &Common,
+) -> Result<ExitCode, Failure> {
+    session.began("look", Some(supply), None);
     let mut facts = session.facts_but(|_| true).await?;
     let there = facts.remove(&host.name).is_some();
     if !there && !arguments.dead {
@@ -150,14 +171,14 @@ async fn remove(arguments: &RemoveArgs, common: &Common) -> Result<ExitCode, Fai
     let member = stays(Role::Etcd);
     if host.is(Role::Etcd) {
         let member = member.as_ref().ok_or_else(|| refused("no other etcd host can be reached".into()))?;
-        let text = ask(&session, member, leave::members()).await.map_err(|failure| {
+        let text = ask(session, member, leave::members()).await.map_err(|failure| {
             refused(format!("etcd does not say on {member} how its members stand: {}", failure.causes.join("; ")))
                 .hint("bring its members back, or restore it from a snapshot: ferry-install restore")
         })?;
-        Members::parse(&text).allows(&host).map_err(refused)?;
+        Members::parse(&text).allows(host).map_err(refused)?;
     }
     if host.is_node() {
-        let volumes = ask(&session, &lead, leave::volumes(&host)).await?;
+        let volumes = ask(session, &lead, leave::volumes(host)).await?;
         if !volumes.trim().is_empty() && !arguments.lose_volumes {
             let mut failure = refused(format!("volumes lie on {}, and their content goes with it", host.name));
             failure.causes.extend(volumes.lines().map(str::to_owned));
@@ -166,17 +187,17 @@ async fn remove(arguments: &RemoveArgs, common: &Common) -> Result<ExitCode, Fai
     }
     let gone = !there || arguments.dead;
     let question = format!("Let {} leave the cluster{}?", host.name, if gone { ", as dead" } else { "" });
-    if !common.yes && !session::confirm(&question).await {
+    if !common.yes && !session.console.confirm(&question).await {
         return Err(Failure::new(ExitCode::Interrupted, "nothing was changed: it was not confirmed"));
     }
-    let mut all = leave::rounds(&host, &lead, member.as_deref(), gone);
+    let mut all = leave::rounds(host, &lead, member.as_deref(), gone);
     if !gone {
-        let (mut records, _) = uninstalling::records(&session).await?;
+        let (mut records, _) = uninstalling::records(session).await?;
         records.retain(|name, _| *name == host.name);
         all.extend(uninstall::rounds(&session.site, &records, uninstall::Options::default()));
     }
-    session.began("remove", Some(&supply), None);
-    let done = leased(&session, rounds::run(&all, &session.hosts, &session.journal, &session.stop)).await?;
+    session.began("remove", Some(supply), None);
+    let done = rounds::run(&all, &session.hosts, &session.journal, &session.stop).await;
     if let Some((step, error)) = done.failed.first() {
         return Err(Failure::at_step(step, error).hint("run the same command again: what was done is not done twice"));
     }
@@ -185,15 +206,15 @@ async fn remove(arguments: &RemoveArgs, common: &Common) -> Result<ExitCode, Fai
     }
     session.site.hosts.retain(|one| one.name != host.name);
     session.hosts.remove(&host.name);
-    let (mut plan, workshop) = planning::make(&session, &supply, &facts).await?;
+    let (mut plan, workshop) = planning::make(session, supply, &facts).await?;
     let left_out = plan::narrow(&mut plan, &BTreeSet::new());
-    let applied = narrowed(&session, &plan, &left_out, &facts, &workshop, common).await?;
+    let applied = narrowed(session, &plan, &left_out, &facts, &workshop, common).await?;
     show::aside(&format!("{} has left; now take it out of {}", host.name, session.site.file.display()));
     if !applied.is_whole() {
         return Ok(applied.code);
     }
     let needs = accept::needs(&workshop, &facts)?;
-    let accepted = accept::execute(&session, needs, &applied.owed).await?;
+    let accepted = accept::execute(session, needs, &applied.owed).await?;
     Ok(applied.and(accepted))
 }
 

@@ -80,8 +80,10 @@ pub(crate) async fn make(
     let mut context = Context::new(&session.site, facts, supply, &mut vault, &images);
     let mut plan = plan::build(&mut context, Timestamp::from_unix(session::now()))?;
     vault.save()?;
+    session.go_on()?;
     let workshop = session.workshop(supply.clone(), vault, images);
     plan::survey(&mut plan, &session.hosts, &workshop).await?;
+    session.go_on()?;
     Ok((plan, workshop))
 }
 

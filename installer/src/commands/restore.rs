@@ -3,16 +3,19 @@
 use std::path::{Path, PathBuf};
 
 use ferry_bundle_format::digest::digest_reader;
+use ferry_bundle_format::store::write_atomically;
 use ferry_engine::host::{Command, quote};
 use ferry_engine::rounds;
 use ferry_engine::site::file::Role;
 use ferry_engine::snapshot::{self, Found, Restore};
 
+use serde::{Deserialize, Serialize};
+
 use super::backup::{fetched, place};
 use super::uninstall::confirmed;
 use crate::cli::Common;
 use crate::failure::{self, ExitCode, Failure};
-use crate::leased::leased;
+use crate::leased::Lease;
 use crate::session::{self, Session};
 use crate::show;
 
@@ -37,17 +40,92 @@ pub(crate) struct Args {
 pub(crate) async fn run(arguments: &Args, common: &Common) -> Result<ExitCode, Failure> {
     let session = Session::open(&arguments.site, common)?;
     session.began("restore", None, None);
+    if arguments.show {
+        // Only shows.
+        return under_lease(&session, arguments, common).await;
+    }
+    Lease::of(&session).hold(under_lease(&session, arguments, common)).await
+}
+
+/// What is noted in the state folder from the moment on in which the cluster comes back, until the restore has ended well.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Unfinished {
+    /// What `--snapshot` was.
+    asked: String,
+    /// The digest of the snapshot.
+    sha256: String,
+    /// The restore's stamp: seconds since 1970.
+    stamp: String,
+}
+
+/// The file in the state folder.
+const UNFINISHED: &str = "restore.json";
+
+impl Unfinished {
+    /// What an earlier run of the same command has left. A file that was exchanged meanwhile is another snapshot.
+    fn of(state: &Path, asked: &str) -> Result<Option<Self>, Failure> {
+        let path = state.join(UNFINISHED);
+        let text = match std::fs::read(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(failure::file("read", &path)(error)),
+        };
+        let known: Self = serde_json::from_slice(&text).map_err(|error| {
+            let mut failure = Failure::of(ExitCode::Input, &error);
+            failure.causes.insert(0, format!("can't use {}", path.display()));
+            failure.hint(format!("remove {}: then the restore begins from the start", path.display()))
+        })?;
+        let same = known.asked == asked
+            && (asked == "latest"
+                || std::fs::File::open(asked)
+                    .and_then(digest_reader)
+                    .is_ok_and(|(digest, _)| digest.hex() == known.sha256));
+        Ok(Some(known).filter(|_| same))
+    }
+
+    fn write(&self, state: &Path) -> Result<(), Failure> {
+        let path = state.join(UNFINISHED);
+        let text = serde_json::to_vec_pretty(self).map_err(|error| Failure::of(ExitCode::Bug, &error))?;
+        write_atomically(&path, &text).map_err(failure::file("write", &path))
+    }
+
+    /// Nothing is left to do.
+    fn forget(state: &Path) -> Result<(), Failure> {
+        let path = state.join(UNFINISHED);
+        match std::fs::remove_file(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(failure::file("remove", &path)(error)),
+            _ => Ok(()),
+        }
+    }
+}
+
+async fn under_lease(session: &Session, arguments: &Args, common: &Common) -> Result<ExitCode, Failure> {
     let site = &session.site;
     let folder = format!("{}/restore", site.etcd.snapshot_dir);
-    let restore = Restore { file: format!("{folder}/snapshot.db"), stamp: format!("{}", session::now()) };
+    let unfinished = Unfinished::of(&session.state, &arguments.snapshot)?;
+    let stamp = unfinished.as_ref().map_or_else(|| session::now().to_string(), |known| known.stamp.clone());
+    let restore = Restore { file: format!("{folder}/snapshot.db"), stamp };
     let all = snapshot::rounds(site, &restore);
     if arguments.show {
         show::text(&rounds::show(&all));
         return Ok(ExitCode::Success);
     }
-    all_there(&session).await?;
+    let back = snapshot::comes_back(&all);
+    let some = |which| rounds::run_some(&all, which, &session.hosts, &session.journal, &session.stop);
+    if let Some(known) = unfinished {
+        show::aside(&format!(
+            "  the snapshot sha256 {} is restored already, and the restore has not ended: it goes on at \"{}\"\n  \
+             (to restore it again from the start, remove {} first)",
+            known.sha256,
+            all.get(back).map_or("", |round| &round.name),
+            session.state.join(UNFINISHED).display()
+        ));
+        return ended(session, &some(back..all.len()).await, &[]);
+    }
+    all_there(session).await?;
     let file = match arguments.snapshot.as_str() {
-        "latest" => latest(&session).await?,
+        "latest" => latest(session).await?,
         path => PathBuf::from(path),
     };
     let opened = std::fs::File::open(&file).map_err(failure::file("open", &file))?;
@@ -57,15 +135,13 @@ pub(crate) async fn run(arguments: &Args, common: &Common) -> Result<ExitCode, F
         "  What has been written to the cluster since then is lost. Volumes keep what is in them, of whatever time.",
     );
     let what = "This puts the cluster back.";
-    confirmed(&session, what, arguments.confirm.as_ref(), common).await?;
-    let work = async {
-        for host in site.with(Role::Etcd) {
-            let prepare = format!("mkdir -p -m 700 {}", quote(&folder));
-            place(&session, &host.name, &file, &digest.hex(), &restore.file, &prepare).await?;
-        }
-        Ok::<_, Failure>(rounds::run(&all, &session.hosts, &session.journal, &session.stop).await)
-    };
-    let done = leased(&session, work).await??;
+    confirmed(session, what, arguments.confirm.as_ref(), common).await?;
+    for host in site.with(Role::Etcd) {
+        session.go_on()?;
+        let prepare = format!("mkdir -p -m 700 {}", quote(&folder));
+        place(session, &host.name, &file, &digest.hex(), &restore.file, &prepare).await?;
+    }
+    let done = some(0..back).await;
     if let Some((step, error)) = done.failed.first() {
         return Err(
             Failure::at_step(step, error).hint("run the same command again: nothing of before has been removed")
@@ -74,7 +150,25 @@ pub(crate) async fn run(arguments: &Args, common: &Common) -> Result<ExitCode, F
     if done.stopped {
         return Ok(ExitCode::Interrupted);
     }
-    for (host, task, text) in &done.said {
+    let asked = arguments.snapshot.clone();
+    Unfinished { asked, sha256: digest.hex(), stamp: restore.stamp.clone() }.write(&session.state)?;
+    ended(session, &some(back..all.len()).await, &done.said)
+}
+
+/// What the second part of a restore came to, in which the cluster comes back; `said` is what the first part printed.
+fn ended(session: &Session, done: &rounds::Done, said: &[(String, String, String)]) -> Result<ExitCode, Failure> {
+    if let Some((step, error)) = done.failed.first() {
+        return Err(Failure::at_step(step, error).hint(
+            "the snapshot is restored; run the same command again: it goes on at this step, and restores nothing twice",
+        ));
+    }
+    if done.stopped {
+        return Ok(ExitCode::Interrupted);
+    }
+    if done.owed.is_empty() {
+        Unfinished::forget(&session.state)?;
+    }
+    for (host, task, text) in said.iter().chain(&done.said) {
         let keys = text.lines().find_map(|line| line.strip_prefix("keys "));
         match (task.as_str(), keys) {
             ("restore.rehearse", Some(keys)) => show::text(&format!("the rehearsal on {host} found {keys} keys\n")),
@@ -138,6 +232,32 @@ fn newest_here(folder: &Path) -> Option<(String, PathBuf)> {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_command_goes_on_and_another_snapshot_begins_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let (state, file) = (folder.path(), folder.path().join("a.db"));
+        let asked = file.display().to_string();
+        assert_eq!(Unfinished::of(state, &asked).unwrap(), None);
+        std::fs::write(&file, "snapshot").unwrap();
+        let (digest, _) = digest_reader(&b"snapshot"[..]).unwrap();
+        let note = |asked: &str| Unfinished { asked: asked.into(), sha256: digest.hex(), stamp: "7".into() };
+        note(&asked).write(state).unwrap();
+        assert_eq!(Unfinished::of(state, &asked).unwrap(), Some(note(&asked)));
+        assert_eq!(Unfinished::of(state, "latest").unwrap(), None);
+        std::fs::write(&file, "another").unwrap();
+        assert_eq!(Unfinished::of(state, &asked).unwrap(), None);
+        note("latest").write(state).unwrap();
+        assert_eq!(Unfinished::of(state, "latest").unwrap(), Some(note("latest")));
+        std::fs::write(state.join(UNFINISHED), "{").unwrap();
+        let failure = Unfinished::of(state, "latest").unwrap_err();
+        assert!(failure.hints[0].contains("remove"), "{failure:?}");
+        Unfinished::forget(state).unwrap();
+        Unfinished::forget(state).unwrap();
+        assert_eq!(Unfinished::of(state, "latest").unwrap(), None);
+    }
+
     #[test]
     fn the_newest_of_a_folder_is_found_by_its_name() {
         let folder = std::env::temp_dir().join(format!("ferry-newest-{}", std::process::id()));

@@ -11,7 +11,7 @@ use ferry_engine::uninstall::{self, Options, READ, Record};
 
 use crate::cli::Common;
 use crate::failure::{self, ExitCode, Failure};
-use crate::leased::leased;
+use crate::leased::Lease;
 use crate::session::{self, Session};
 use crate::show;
 
@@ -36,7 +36,15 @@ pub(crate) struct Args {
 pub(crate) async fn run(arguments: &Args, common: &Common) -> Result<ExitCode, Failure> {
     let session = Session::open(&arguments.site, common)?;
     session.began("uninstall", None, None);
-    let (records, away) = records(&session).await?;
+    if arguments.show {
+        // Only looks.
+        return under_lease(&session, arguments, common).await;
+    }
+    Lease::of(&session).hold(under_lease(&session, arguments, common)).await
+}
+
+async fn under_lease(session: &Session, arguments: &Args, common: &Common) -> Result<ExitCode, Failure> {
+    let (records, away) = records(session).await?;
     let options = Options { wipe_data: arguments.wipe_data };
     let all = uninstall::rounds(&session.site, &records, options);
     if arguments.show {
@@ -52,10 +60,9 @@ pub(crate) async fn run(arguments: &Args, common: &Common) -> Result<ExitCode, F
         show::aside(&format!("  {:<20} {text}", host.name));
     }
     if !records.is_empty() {
-        confirmed(&session, "This ends the cluster and its data.", arguments.confirm.as_ref(), common).await?;
-        keep_ledgers(&session, &records)?;
-        let work = rounds::run(&all, &session.hosts, &session.journal, &session.stop);
-        let done = leased(&session, work).await?;
+        confirmed(session, "This ends the cluster and its data.", arguments.confirm.as_ref(), common).await?;
+        keep_ledgers(session, &records)?;
+        let done = rounds::run(&all, &session.hosts, &session.journal, &session.stop).await;
         if let Some((step, error)) = done.failed.first() {
             return Err(
                 Failure::at_step(step, error).hint("run the same command again: what was taken back is not done twice")
@@ -108,7 +115,7 @@ pub(super) async fn confirmed(
     let typed = match given {
         Some(name) => name.clone(),
         None if common.yes => String::new(),
-        None => session::typed(&format!("{what} Type the cluster's name, {cluster}, to go on:")).await,
+        None => session.console.typed(&format!("{what} Type the cluster's name, {cluster}, to go on:")).await,
     };
     if typed == *cluster {
         return Ok(());

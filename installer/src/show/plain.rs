@@ -67,6 +67,10 @@ impl Plain {
             Event::Check { check, subject, verdict, evidence, fix, .. } => {
                 self.check(check, subject, *verdict, evidence, fix.as_deref())
             }
+            Event::LeaseLost { host, why, stopped } => {
+                let then = if *stopped { "this run stops" } else { "nothing more is begun there" };
+                self.paint("31", &format!("the lease on {host} is lost, {then}: {why}"))
+            }
             Event::Note { text } => format!("note: {text}"),
             Event::Ended { well, summary, .. } => {
                 if *well {

@@ -29,18 +29,35 @@ fn access(host: &dyn Host, push: &Push, workshop: &Workshop) -> Result<Access, H
         authority: secret("registry/ca.crt")?,
         user: PUSH_USER,
         password: secret("registry/push.password")?,
+        patience: workshop.patience,
     })
 }
 
 /// Whether the registry holds all images of `push` under their names.
 pub async fn look(host: &dyn Host, push: &Push, workshop: &Workshop) -> Result<State, HostError> {
-    let satisfied = match Client::connect(host, &access(host, push, workshop)?).await? {
-        Some(mut client) => {
-            missing(&mut client, push).await?.is_empty() && files_missing(&mut client, push).await?.is_none()
-        }
-        None => false,
+    let work = async {
+        Ok(match Client::connect(host, &access(host, push, workshop)?).await? {
+            Ok(mut client) => {
+                missing(&mut client, push).await?.is_empty() && files_missing(&mut client, push).await?.is_none()
+            }
+            Err(_) => false,
+        })
     };
+    let satisfied = unless_aborted(host, workshop, work).await?;
     Ok(State { satisfied, seen: if satisfied { "yes" } else { "no" }.into() })
+}
+
+/// `work`, unless everything is ended at once.
+async fn unless_aborted<T>(
+    host: &dyn Host,
+    workshop: &Workshop,
+    work: impl Future<Output = Result<T, HostError>>,
+) -> Result<T, HostError> {
+    tokio::select! {
+        biased;
+        () = workshop.stop.when_aborted() => Err(HostError::new(host.name(), HostErrorKind::Cancelled)),
+        done = work => done,
+    }
 }
 
 async fn missing<'a>(client: &mut Client, push: &'a Push) -> Result<Vec<&'a PushedImage>, HostError> {
@@ -70,11 +87,24 @@ async fn files_missing(client: &mut Client, push: &Push) -> Result<Option<Vec<u8
     Ok((held.as_deref() != Some(digest.as_str())).then_some(manifest))
 }
 
-/// Sends what the registry does not hold, over a few connections at once. Cut off, a rerun sends what is still missing.
-pub async fn push(host: &dyn Host, push: &Push, workshop: &Workshop) -> Result<(), HostError> {
+/// Sends what the registry does not hold, over a few connections at once. Cut off, a rerun sends what is still missing. Gives
+/// whether all was sent: `false` if it was asked to stop meanwhile.
+pub async fn push(host: &dyn Host, push: &Push, workshop: &Workshop) -> Result<bool, HostError> {
+    match unless_aborted(host, workshop, send(host, push, workshop)).await {
+        Err(HostError { kind: HostErrorKind::Cancelled, .. }) if workshop.stop.asked() && !workshop.stop.aborted() => {
+            Ok(false)
+        }
+        done => done.map(|()| true),
+    }
+}
+
+async fn send(host: &dyn Host, push: &Push, workshop: &Workshop) -> Result<(), HostError> {
     let access = access(host, push, workshop)?;
-    let nobody = || HostError::new(host.name(), HostErrorKind::Lost(format!("nothing listens on port {}", push.port)));
-    let mut client = Client::connect(host, &access).await?.ok_or_else(nobody)?;
+    let nobody = |why: String| {
+        let (what, why) = (format!("the registry at port {}", push.port), format!("nothing listens: {why}"));
+        HostError::new(host.name(), HostErrorKind::Service { what, why })
+    };
+    let mut client = Client::connect(host, &access).await?.map_err(nobody)?;
     let mut jobs: VecDeque<Job<'_>> = missing(&mut client, push).await?.into_iter().map(Job::Image).collect();
     let manifest = files_missing(&mut client, push).await?;
     if manifest.is_some() {
@@ -86,7 +116,7 @@ pub async fn push(host: &dyn Host, push: &Push, workshop: &Workshop) -> Result<(
     let sender = |client| Sender { client, host: host.name(), workshop, sent: &sent };
     let mut lanes = vec![sender(client)];
     for _ in 0..others {
-        lanes.push(sender(Client::connect(host, &access).await?.ok_or_else(nobody)?));
+        lanes.push(sender(Client::connect(host, &access).await?.map_err(nobody)?));
     }
     let mut idle = try_join_all(lanes.into_iter().map(|lane| lane.work(&jobs))).await?;
     // What holds the files together comes when all of them are there.
@@ -123,6 +153,7 @@ impl Sender<'_> {
     async fn work(mut self, jobs: &Mutex<VecDeque<Job<'_>>>) -> Result<Self, HostError> {
         let next = || jobs.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
         while let Some(job) = next() {
+            self.go_on()?;
             match job {
                 Job::Image(image) => self.image(image).await?,
                 Job::File(file) => self.file(file).await?,
@@ -133,6 +164,12 @@ impl Sender<'_> {
             }
         }
         Ok(self)
+    }
+
+    /// Nothing more is begun once it was asked to stop.
+    fn go_on(&self) -> Result<(), HostError> {
+        let stops = self.workshop.stop.asked();
+        if stops { Err(HostError::new(self.host, HostErrorKind::Cancelled)) } else { Ok(()) }
     }
 
     fn broken(&self, error: &SupplyError) -> HostError {
@@ -161,6 +198,7 @@ impl Sender<'_> {
         let mut documents = Vec::new();
         for one in &locked.manifests {
             for pin in std::iter::once(&one.config).chain(&one.layers) {
+                self.go_on()?;
                 let blob = self.workshop.supply.blob(&pin.digest).map_err(|error| self.broken(&error))?;
                 self.blob(&image.repository, &pin.digest, Arc::new(BundleBlob(blob))).await?;
             }

@@ -6,7 +6,7 @@
 
 mod run;
 
-pub use run::{Done, run};
+pub use run::{Done, run, run_some};
 
 use crate::host::Stdin;
 

@@ -1,6 +1,7 @@
 //! Runs rounds: events as a plan's steps have them, hosts that are away noted, the first failure ends the run after its round.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -46,8 +47,19 @@ impl Done {
 
 /// Runs them all, or to the end of the round in which something failed.
 pub async fn run(rounds: &[Round], hosts: &BTreeMap<String, Arc<dyn Host>>, journal: &Journal, stop: &Stop) -> Done {
+    run_some(rounds, 0..rounds.len(), hosts, journal, stop).await
+}
+
+/// Runs some of them, likewise. They are numbered as among all.
+pub async fn run_some(
+    rounds: &[Round],
+    which: Range<usize>,
+    hosts: &BTreeMap<String, Arc<dyn Host>>,
+    journal: &Journal,
+    stop: &Stop,
+) -> Done {
     let mut done = Done::default();
-    for (n, round) in rounds.iter().enumerate() {
+    for (n, round) in rounds.iter().enumerate().filter(|(n, _)| which.contains(n)) {
         journal.record(&Event::Stage { name: round.name.clone(), number: n + 1, of: rounds.len() });
         let mut chains: BTreeMap<&str, Vec<&Task>> = BTreeMap::new();
         for task in round.tasks.iter().filter(|task| !done.owed.contains(&task.host)) {
@@ -116,7 +128,11 @@ async fn one(host: &dyn Host, task: &Task, journal: &Journal, stop: &Stop) -> Re
                 tries += 1;
                 let (title, why) = (task.title.clone(), error.to_string());
                 journal.record(&Event::Retry { step: step.clone(), title, why, attempt: tries + 1 });
-                tokio::time::sleep(Duration::from_secs(2 * u64::from(tries))).await;
+                tokio::select! {
+                    biased;
+                    () = stop.when_asked() => {}
+                    () = tokio::time::sleep(Duration::from_secs(2 * u64::from(tries))) => {}
+                }
             }
             other => break other.map(|output| output.text()),
         }

@@ -133,9 +133,20 @@ async fn actions(host: &dyn Host, step: &Step, workshop: &Workshop) -> Result<St
             }
             let (title, why, attempt) = (action.title(), chain(&error), patience.attempt(n));
             workshop.journal.record(&Event::Retry { step: step.id.clone(), title, why, attempt });
-            tokio::time::sleep(workshop.pause * attempt).await;
+            tokio::select! {
+                biased;
+                () = workshop.stop.when_asked() => return Err(error),
+                () = tokio::time::sleep(workshop.pause * attempt) => {}
+            }
         }
         worker.tell();
+        let end = match &batch {
+            Batch::Script(range) => range.end,
+            Batch::Transfer(n) => n + 1,
+        };
+        if worker.open(&(0..end)).is_some() {
+            return Ok(worker.done(Some(Outcome::Stopped)));
+        }
     }
     Ok(worker.done(None))
 }
@@ -273,7 +284,10 @@ impl Worker<'_> {
             return Ok(());
         }
         if let Action::Push(push) = action {
-            registry::push(self.host, push, self.workshop).await.map_err(failed)?;
+            if !registry::push(self.host, push, self.workshop).await.map_err(failed)? {
+                // Asked to stop: what is left has no outcome.
+                return Ok(());
+            }
         } else {
             if let Some(part) = action.part() {
                 let command = self.command(&[part], n..n + 1)?;

@@ -28,6 +28,8 @@ pub struct Workshop {
     pub stop: Stop,
     /// What is waited before something is tried again, times the number of the try.
     pub pause: Duration,
+    /// How long a registry may say nothing, and take nothing.
+    pub patience: Duration,
     /// The probe's image, for each architecture of the site.
     pub probe_images: Arc<Vec<ProbeImage>>,
 }
@@ -44,6 +46,7 @@ impl Workshop {
             together: 16,
             stop: Stop::default(),
             pause: Duration::from_secs(2),
+            patience: Duration::from_secs(120),
             probe_images: Arc::new(probe_images),
         }
     }

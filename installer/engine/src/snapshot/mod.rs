@@ -11,7 +11,7 @@ mod fetch;
 mod restore;
 
 pub use fetch::{FetchError, fetch};
-pub use restore::{Restore, rounds};
+pub use restore::{Restore, comes_back, rounds};
 
 use crate::host::quote;
 use crate::rounds::Task;

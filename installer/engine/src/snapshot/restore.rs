@@ -5,10 +5,14 @@
 //! prepare   on every member: restored beside the data, while etcd still runs
 //! hold      API servers, schedulers and controllers end: their manifests are set aside
 //! switch    etcd ends; `member` is renamed to `member.before-…`, the restored one takes its place; etcd starts
-//! release   manifests come back, kubelets start anew, the API answers
+//! release   manifests come back, kubelets start again
+//! look      each API server answers and holds what the snapshot holds
 //! ```
+//! From `release` on ([`comes_back`]) a run that was cut off goes on; before it, the same command goes through all of it again.
 //! Nothing is removed: the data of before stay under their new name. Revisions are raised, so that what watches begins anew
-//! (etcd documentation, "Disaster recovery"). Cut off anywhere, the same command goes through all of it again.
+//! (etcd documentation, "Disaster recovery").
+
+use std::net::SocketAddr;
 
 use crate::host::quote;
 use crate::rounds::{Round, Task};
@@ -80,7 +84,9 @@ pub fn rounds(site: &Site, restore: &Restore) -> Vec<Round> {
         ),
         round(
             "what there is now",
-            each(&control, &|host| task("look", host, "the API answers, and holds what the snapshot holds", look())),
+            each(&control, &|host| {
+                task("look", host, "the API answers, and holds what the snapshot holds", look(host))
+            }),
         ),
         round(
             "copies go",
@@ -95,6 +101,14 @@ pub fn rounds(site: &Site, restore: &Restore) -> Vec<Round> {
             }),
         ),
     ]
+}
+
+/// The round with which the cluster comes back: from then on new things are written to it, and a restore that was cut off goes on
+/// here instead of beginning again.
+#[must_use]
+pub fn comes_back(rounds: &[Round]) -> usize {
+    let releases = |round: &Round| round.tasks.iter().any(|task| task.id == "restore.release");
+    rounds.iter().position(releases).unwrap_or(rounds.len())
 }
 
 /// Restores and starts the snapshot where nobody else is; prints how many keys it holds. Leaves nothing.
@@ -143,7 +157,7 @@ chown -R etcd:etcd {new}; sync; [ -d {new}/member ]",
 }
 
 fn peer(host: &Host) -> String {
-    format!("https://{}", std::net::SocketAddr::new(host.internal, 2380))
+    format!("https://{}", SocketAddr::new(host.internal, 2380))
 }
 
 /// Static pods end when their manifests go; where the kubelet is dead, their processes are ended. The kernel keeps 15 letters
@@ -198,14 +212,18 @@ fn kubelet() -> String {
     "[ ! -s /var/lib/kubelet/config.yaml ] || systemctl restart kubelet.service".into()
 }
 
-fn look() -> String {
+/// This host's own API server is asked, and not whichever the balancer gives; and until it answers everything at once.
+fn look(host: &Host) -> String {
+    let own = format!("{KUBECTL} --server=https://{} --request-timeout=10s", SocketAddr::new(host.internal, 6443));
     format!(
         "[ -s /etc/kubernetes/admin.conf ] || exit 0
-for i in $(seq 240); do {KUBECTL} get --raw /readyz >/dev/null 2>&1 && break; sleep 1; done
-{KUBECTL} get --raw /readyz >/dev/null
-{KUBECTL} get namespace kube-system -o name >/dev/null
+answers() {{ {own} get --raw /readyz >/dev/null 2>&1 && {own} get namespace kube-system -o name >/dev/null 2>&1; }}
+n=0; until answers; do
+    n=$((n+1)); [ $n -lt 240 ] || {{ echo 'the API server of this host does not answer:' >&2; {own} get --raw '/readyz?verbose' 2>&1 | grep -v '^\\[+\\]' >&2 || :; exit 1; }}
+    sleep 1
+done
 # Controllers wait until the leases of before have lapsed; until one is renewed nobody acts.
-renewed() {{ {KUBECTL} -n kube-system get lease kube-controller-manager -o jsonpath={{.spec.renewTime}} 2>/dev/null || :; }}
+renewed() {{ {own} -n kube-system get lease kube-controller-manager -o jsonpath={{.spec.renewTime}} 2>/dev/null || :; }}
 before=$(renewed); for i in $(seq 90); do [ \"$(renewed)\" = \"$before\" ] || break; sleep 1; done
 keys=$({ETCDCTL} get '' --prefix --count-only -w fields 2>/dev/null | sed -n 's/^\"Count\" : //p'); echo \"keys $keys\""
     )
@@ -247,6 +265,42 @@ mod tests {
             ]
         );
         assert!(rounds[1].tasks[1].script.contains("--name node2 --initial-cluster node1=https://10.0.0.11:2380,node2=https://10.0.0.12:2380 --initial-cluster-token demo-s1"));
+    }
+
+    #[test]
+    fn the_look_asks_its_own_server_and_one_bad_answer_is_not_the_end() {
+        let site = site();
+        let all = all(&site);
+        assert_eq!(all[comes_back(&all)].tasks[0].id, "restore.release");
+        let script = look(&site.hosts[0]);
+        assert!(script.contains("--server=https://10.0.0.11:6443"), "{script}");
+        // Well once, then not, then well: as a server whose etcd has an election in between.
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name).display().to_string();
+        std::fs::write(at("admin.conf"), "x").unwrap();
+        let kubectl = format!(
+            "#!/bin/sh\nn=$(cat {0} 2>/dev/null || echo 0); n=$((n+1)); echo $n >{0}\ncase \"$*\" in *renewTime*) echo $n; exit 0;; esac\n\
+             case $n in 2|4) echo '[+]ping ok' >&2; exit 1;; esac\necho ok\n",
+            at("count")
+        );
+        std::fs::write(at("kubectl"), kubectl).unwrap();
+        std::fs::write(at("etcdctl"), "#!/bin/sh\necho '\"Count\" : 42'\n").unwrap();
+        let script = script
+            .replace(KUBECTL, &format!("sh {}", at("kubectl")))
+            .replace(ETCDCTL, &format!("sh {}", at("etcdctl")))
+            .replace("/etc/kubernetes/admin.conf", &at("admin.conf"))
+            .replace("sleep 1", ":");
+        for shell in ["dash", "bash"] {
+            std::fs::write(at("count"), "0").unwrap();
+            let output = std::process::Command::new(shell).args(["-euc", &script]).output().unwrap();
+            assert!(output.status.success() && output.stderr.is_empty(), "{shell}: {output:?}");
+            assert_eq!(String::from_utf8_lossy(&output.stdout), "keys 42\n");
+        }
+        // One that never answers says what is wrong, without the twenty lines of what is right.
+        std::fs::write(at("kubectl"), "#!/bin/sh\necho '[+]ping ok'; echo '[-]etcd failed'; exit 1\n").unwrap();
+        let output = std::process::Command::new("sh").args(["-euc", &script]).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!output.status.success() && said.contains("[-]etcd failed") && !said.contains("[+]"), "{said}");
     }
 
     #[test]

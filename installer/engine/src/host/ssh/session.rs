@@ -84,7 +84,12 @@ impl Inner {
         HostError::new(&self.host.name, kind)
     }
 
-    /// The connection, made anew if it is broken.
+    fn unreachable(&self, why: String) -> HostError {
+        let jump = self.host.way.last().expect("a way ends at the host itself");
+        self.error(HostErrorKind::Unreachable { address: format!("{}:{}", jump.address, jump.port), why })
+    }
+
+    /// The connection, made again if it is broken.
     pub(super) async fn link(&self) -> Result<Arc<Link>, HostError> {
         let asked = Instant::now();
         let mut slot = self.link.lock().await;
@@ -135,16 +140,23 @@ impl Inner {
         let begun = Instant::now();
         loop {
             let link = self.link().await?;
-            match link.session().await {
+            let opened = tokio::select! {
+                biased;
+                () = self.settings.cancel.cancelled() => return Err(self.error(HostErrorKind::Cancelled)),
+                opened = tokio::time::timeout(self.settings.patience, link.session()) => opened,
+            };
+            let Ok(opened) = opened else {
+                let why = format!("it opens no session for {} s", self.settings.patience.as_secs());
+                return Err(self.unreachable(why));
+            };
+            match opened {
                 Ok(channel) => return Ok((link, channel, permit)),
                 Err(russh::Error::ChannelOpenFailure(why)) => {
                     // The limit may be lower than ours, and the host frees a session some time after its end.
                     let others = self.slots.available_permits() + 1 < self.settings.sessions.max(1);
                     if !others && begun.elapsed() > self.settings.patience {
-                        let jump = self.host.way.last().expect("a way ends at the host itself");
-                        let address = format!("{}:{}", jump.address, jump.port);
                         let why = format!("it opens no session ({why:?}): look at `MaxSessions` in its sshd");
-                        return Err(self.error(HostErrorKind::Unreachable { address, why }));
+                        return Err(self.unreachable(why));
                     }
                     tokio::time::sleep(BUSY).await;
                 }
