@@ -87,7 +87,7 @@ const HOMES: [(&str, &[&str]); 30] = [
         &[
             "bundle/src/archive/header.rs",
             "bundler/src/local/",
-            "bundler/src/resolve/chart.rs",
+            "bundler/src/resolve/chart/",
             "installer/engine/src/supply.rs",
             "installer/engine/src/registry/image.rs",
         ],
@@ -96,7 +96,7 @@ const HOMES: [(&str, &[&str]); 30] = [
         "flate2",
         &[
             "bundle/src/compact/plain.rs",
-            "bundler/src/resolve/chart.rs",
+            "bundler/src/resolve/chart/",
             "bundler/src/origin/",
             "installer/engine/src/supply.rs",
             "recompress/src/find.rs",

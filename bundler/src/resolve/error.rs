@@ -159,9 +159,8 @@ impl ResolveError {
             ),
             Self::NoSize { .. } => with(ExitCode::Network, Some("use another --mirror for it")),
             Self::File { .. } => with(ExitCode::Machine, None),
-            Self::Image { .. } | Self::Document { .. } | Self::Chart { .. } | Self::Contents(_) => {
-                with(ExitCode::Input, None)
-            }
+            Self::Chart { error, .. } => with(ExitCode::Input, error.hint().as_deref()),
+            Self::Image { .. } | Self::Document { .. } | Self::Contents(_) => with(ExitCode::Input, None),
             Self::Local { error, .. } => with(ExitCode::Input, error.hint()),
             Self::Several(errors) => Failure::of_several(self.to_string(), errors.iter().map(Self::failure).collect()),
         }
