@@ -12,6 +12,7 @@ use ferry_bundle_format::write::WriteError;
 use ferry_bundle_format::yaml::Problems;
 
 use crate::fetch::FetchError;
+use crate::names::Clashes;
 use crate::pack::PackError;
 use crate::resolve::ResolveError;
 use crate::source::{SourceError, SourceErrorKind};
@@ -34,9 +35,9 @@ pub enum ExitCode {
     Untrusted = 5,
     /// `lock --check`: what the manifest asks for is no longer what the lock says.
     Drift = 6,
-    /// A server does not answer, or not as it should.
+    /// A server does not answer, does not answer as it should, or refuses by a rule of its own, whoever asks.
     Network = 7,
-    /// A server wants other credentials.
+    /// A server wants other credentials, or the user has no right there.
     Credentials = 8,
     /// The machine: no space, no permission, a file in use.
     Machine = 9,
@@ -183,6 +184,12 @@ impl From<ContentsError> for Failure {
     }
 }
 
+impl From<Clashes> for Failure {
+    fn from(clashes: Clashes) -> Self {
+        Self::of(ExitCode::Input, &clashes).hint(clashes.hint())
+    }
+}
+
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
         match &error {
@@ -240,6 +247,7 @@ impl From<SourceErrorKind> for ExitCode {
             | SourceErrorKind::RateLimited
             | SourceErrorKind::Unreachable
             | SourceErrorKind::Protocol
+            | SourceErrorKind::Declined
             | SourceErrorKind::Refused => Self::Network,
         }
     }

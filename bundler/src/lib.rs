@@ -8,6 +8,7 @@ pub mod event;
 pub mod failure;
 pub mod fetch;
 pub mod local;
+pub mod names;
 pub mod origin;
 pub mod pack;
 pub mod push;

@@ -2,7 +2,7 @@
 //! archive, or made again while they are sent.
 //!
 //! An image stands under its full name (`docker.io/library/nginx`) and, where no other registry's image has the same
-//! path, under that path alone: containerd asks a mirror for `library/nginx`. A registry's `:port` becomes `-port`,
+//! path and no chart or file has its name, under that path alone: containerd asks a mirror for `library/nginx`. A registry's `:port` becomes `-port`,
 //! because a repository name has no colon. Documents are checked when they are read; of blobs the client compares
 //! the digest, as it has to.
 
@@ -11,12 +11,13 @@ use std::io;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use ferry_bundle_format::Digest;
 use ferry_bundle_format::compact::{BlobCursor, Shared, Turns};
 use ferry_bundle_format::oci::{Descriptor, MAX_DOCUMENT, media_type};
 use ferry_bundle_format::open::{OpenError, TrustedBundle};
-use ferry_bundle_format::{Digest, Reference};
 
 use crate::distribution::{BlobReader, Content, Selector, StoredManifest};
+use crate::names::{Clash, clashes, full_repository};
 
 /// A bundle whose content is on offer.
 pub struct Shelf {
@@ -27,12 +28,8 @@ pub struct Shelf {
     manifests: BTreeMap<Digest, String>,
     /// How many blobs are made again at once, whoever asks.
     turns: Arc<Turns>,
-}
-
-/// A repository name for an image: registry and path, `:` replaced.
-#[must_use]
-pub fn full_repository(reference: &Reference) -> String {
-    format!("{}/{}", reference.registry().replace(':', "-").to_ascii_lowercase(), reference.repository())
+    /// Names that are both an image and something else.
+    clashes: Vec<Clash>,
 }
 
 impl Shelf {
@@ -48,12 +45,14 @@ impl Shelf {
                 registries.push(image.name.registry());
             }
         }
+        let clashes = clashes(&lock, false);
         for image in &lock.images {
             for pin in [&image.target, image.carried()].into_iter().chain(image.manifests.iter().map(|m| &m.manifest)) {
                 manifests.insert(pin.digest, pin.media_type.clone());
             }
             let mut names = vec![full_repository(&image.name)];
-            if owners[image.name.repository()].len() == 1 {
+            let clashing = clashes.iter().any(|clash| clash.repository == image.name.repository());
+            if owners[image.name.repository()].len() == 1 && !clashing {
                 names.push(image.name.repository().to_owned());
             }
             for name in names {
@@ -70,7 +69,13 @@ impl Shelf {
         for chart in &lock.charts {
             manifests.insert(chart.manifest.digest, chart.manifest.media_type.clone());
         }
-        Ok(Self { bundle, repositories, manifests, turns: Arc::default() })
+        Ok(Self { bundle, repositories, manifests, turns: Arc::default(), clashes })
+    }
+
+    /// The names that two things would have: images of these repositories are here under their full name only.
+    #[must_use]
+    pub fn clashes(&self) -> &[Clash] {
+        &self.clashes
     }
 }
 

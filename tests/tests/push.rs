@@ -4,8 +4,12 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use ferry_bundle_format::Digest;
+use ferry_bundle_format::fake::Fake;
 use ferry_bundle_format::lock::{Lock, derived};
+use ferry_bundle_format::sign::secret::generate_identity;
+use ferry_bundle_format::store::Store;
+use ferry_bundle_format::{Digest, Reference};
+use ferry_bundler::distribution::{Content as _, StoredManifest};
 use ferry_bundler::origin::{
     Account, Action, Auth, Bearer, Fault, MemoryRegistry, Origin, OriginConfig, RegistryOptions as OriginOptions, When,
 };
@@ -372,10 +376,263 @@ fn missing_rights_at_harbor_give_one_clear_line() {
     assert_eq!((errors(&refused), hints(&refused).len()), (1, 1), "{}", refused.stderr);
     assert!(refused.stderr.contains("can't make project platform"), "{}", refused.stderr);
     assert!(refused.stderr.contains("Only system admin can create project"), "{}", refused.stderr);
+    assert!(hints(&refused)[0].contains("have the project made"), "{}", refused.stderr);
     let mallory = format!("{host}=mallory");
     let unknown = BUNDLE.push(&target, &["--plain-http", &host, "--user", &mallory]).expect_code(8, "a stranger");
     assert!(unknown.stderr.contains("refuses the credentials of mallory"), "{}", unknown.stderr);
+    assert!(unknown.stderr.contains("can't look at project platform"), "{}", unknown.stderr);
     for ended in [refused, unknown] {
         no_password_in(&ended);
     }
+}
+
+/// A Harbor for alice, with the flags that lead a push there.
+struct Site {
+    _runtime: Runtime,
+    harbor: Harbor,
+    host: String,
+    user: String,
+}
+
+impl Site {
+    fn new(options: HarborOptions) -> Self {
+        let (runtime, harbor) = harbor(HarborOptions { account: ALICE, ..options });
+        let host = harbor.host();
+        Self { _runtime: runtime, harbor, user: format!("{host}=alice"), host }
+    }
+
+    fn push(&self, path: &str, more: &[&str]) -> Ended {
+        let flags = ["--plain-http", &self.host, "--user", &self.user];
+        let ended = BUNDLE.push(&format!("{}{path}", self.host), &[&flags[..], more].concat());
+        no_password_in(&ended);
+        ended
+    }
+
+    fn asked(&self, start: &str) -> usize {
+        self.harbor.asked().iter().filter(|line| line.starts_with(start)).count()
+    }
+}
+
+/// A push that is refused: the code, and what error and hint say.
+fn is_refused(ended: Ended, code: i32, error: &str, hint: &str) -> Ended {
+    let ended = ended.expect_code(code, error);
+    assert_eq!(errors(&ended), 1, "{}", ended.stderr);
+    assert!(ended.stderr.contains(error), "{error:?} is not in {}", ended.stderr);
+    assert!(hints(&ended).iter().any(|line| line.contains(hint)), "{hint:?} is no hint of {}", ended.stderr);
+    ended
+}
+
+#[test]
+fn fixed_tags_let_a_push_be_repeated_and_completed() {
+    let site = Site::new(HarborOptions { immutable: true, ..HarborOptions::default() });
+    // The third document and those that follow in its repository are not put: a push that broke in the middle.
+    site.harbor.origin.faults().add(Fault::new("/manifests/", Action::status(500)).method("PUT").when(When::Nth(3)));
+    let _ = site.push("/platform", &["--attempts", "1", "--jobs", "1"]).expect_code(7, "a broken push");
+    site.harbor.origin.faults().clear();
+    let _ = site.push("/platform", &[]).expect_code(0, "the rest");
+    let again = site.push("/platform", &[]).expect_code(0, "all of it again");
+    assert!(again.stdout.contains("0 manifests put"), "{}", again.stdout);
+    BUNDLE.comes_back(&format!("{}/platform", site.host), Some(&format!("alice:{PASSWORD}")));
+}
+
+#[test]
+fn a_fixed_tag_with_other_content_is_said_and_the_others_are_put() {
+    let site = Site::new(HarborOptions { immutable: true, projects: vec!["platform"], ..HarborOptions::default() });
+    let other = StoredManifest::new("application/vnd.oci.image.manifest.v1+json", "{}");
+    let registry = site.harbor.origin.registry();
+    registry.put_tag("platform/charts/shop", "1.0.0", other.digest);
+    registry.put_manifest("platform/charts/shop", other);
+    let refused = site.push("/platform", &[]);
+    let refused = is_refused(refused, 7, "'platform/charts/shop:1.0.0' configured as immutable", "fixed by a rule");
+    assert!(!refused.stderr.contains("push again"), "{}", refused.stderr);
+    for name in ["platform/shop/api", "platform/shop/web", "platform/db"] {
+        assert!(registry.tags(name).is_some_and(|tags| !tags.is_empty()), "{name}");
+    }
+}
+
+#[test]
+fn projects_that_a_harbor_does_not_take_are_refused_before_anything_is_sent() {
+    let site = Site::new(HarborOptions::default());
+    for path in ["/my__proj", "/my--proj", "/my---proj/below"] {
+        let name = path.split('/').nth(1).unwrap();
+        let _ = is_refused(site.push(path, &[]), 3, name, "HOST/PROJECT");
+    }
+    assert!(site.harbor.projects().is_empty());
+    assert_eq!(site.asked("POST"), 0);
+}
+
+#[test]
+fn rules_of_a_harbor_are_told_as_what_they_are() {
+    let plain = HarborOptions::default();
+    let there = HarborOptions { projects: vec!["platform"], ..plain.clone() };
+    for (options, code, error, hint) in [
+        (HarborOptions { quota: Some(1000), ..plain.clone() }, 7, "configured upper limit", "quota"),
+        (
+            HarborOptions { caches: vec!["platform"], ..there.clone() },
+            3,
+            "cache of another registry",
+            "another project",
+        ),
+        (HarborOptions { signed_only: true, ..plain.clone() }, 7, "not signed by cosign", "signed or scanned"),
+        (
+            HarborOptions { rights: [("platform", "pull")].into(), ..there.clone() },
+            8,
+            "alice has no right",
+            "are right",
+        ),
+        (HarborOptions { rights: [("other", "pull")].into(), ..there.clone() }, 8, "alice has no right", "are right"),
+        (HarborOptions { no_tokens: true, ..plain.clone() }, 7, "no token for", "check the network"),
+    ] {
+        let site = Site::new(options);
+        let ended = site.push("/platform", &["--attempts", "1"]).expect_code(code, error);
+        assert!(!ended.stderr.contains("refuses the credentials"), "{}", ended.stderr);
+        assert_eq!(errors(&ended), 1, "{}", ended.stderr);
+        assert!(ended.stderr.contains(error), "{error:?} is not in {}", ended.stderr);
+        if error != "no token for" {
+            assert!(hints(&ended).iter().any(|line| line.contains(hint)), "{hint:?}: {}", ended.stderr);
+        } else {
+            assert!(site.harbor.projects().is_empty(), "no project is made that nothing can be pushed to");
+        }
+    }
+}
+
+#[test]
+fn a_harbor_that_only_reads_lets_a_push_be_repeated() {
+    let site = Site::new(HarborOptions::default());
+    site.harbor.read_only(true);
+    let _ = is_refused(site.push("/platform", &[]), 7, "read only mode", "read-only mode");
+    site.harbor.read_only(false);
+    let _ = site.push("/platform", &[]).expect_code(0, "it takes everything");
+    site.harbor.read_only(true);
+    let _ = site.push("/platform", &[]).expect_code(0, "everything is there");
+    let _ = is_refused(site.push("/second", &[]), 7, "read only mode", "read-only mode");
+}
+
+#[test]
+fn the_password_is_checked_once_and_not_once_a_repository() {
+    let site = Site::new(HarborOptions::default());
+    let _ = site.push("/platform", &[]).expect_code(0, "push");
+    // Before the project is made, and with the rights in it.
+    assert_eq!(site.asked("GET /service/token"), 2, "{:?}", site.harbor.asked());
+    site.harbor.forget();
+    let _ = site.push("/platform", &[]).expect_code(0, "again");
+    assert_eq!(site.asked("GET /service/token"), 1, "{:?}", site.harbor.asked());
+    assert_eq!(site.asked("PUT"), BUNDLE.lock.images.iter().filter(|image| image.narrowed.is_some()).count());
+}
+
+#[test]
+fn a_public_project_is_said() {
+    let options = HarborOptions { projects: vec!["library"], public: vec!["library"], ..HarborOptions::default() };
+    let site = Site::new(options);
+    let ended = site.push("/library", &[]).expect_code(0, "push");
+    assert!(ended.stderr.contains("project library in") && ended.stderr.contains("is public"), "{}", ended.stderr);
+    let other = site.push("/platform", &[]).expect_code(0, "push");
+    assert!(!other.stderr.contains("is public"), "{}", other.stderr);
+}
+
+#[test]
+fn a_login_for_the_project_alone_is_enough() {
+    let site = Site::new(HarborOptions::default());
+    let ferry = logged_in(&format!("{}/platform", site.host));
+    let target = format!("{}/platform", site.host);
+    let ended = BUNDLE.push_from(&ferry, &target, &["--plain-http", &site.host]).expect_code(0, "podman's login");
+    no_password_in(&ended);
+    assert_eq!(site.harbor.projects().len(), 1);
+}
+
+#[test]
+fn a_dry_run_says_which_projects_would_be_made_and_makes_none() {
+    let options = HarborOptions { projects: vec!["library"], public: vec!["library"], ..HarborOptions::default() };
+    let site = Site::new(options);
+    let dry = site.push("/platform", &["--dry-run"]).expect_code(0, "a plan");
+    assert!(dry.stdout.contains("private project platform would be made"), "{}", dry.stdout);
+    let dry = site.push("/library", &["--dry-run"]).expect_code(0, "a plan");
+    assert!(dry.stdout.contains("is public") && !dry.stdout.contains("would be made"), "{}", dry.stdout);
+    let _ = is_refused(site.push("/my__proj", &["--dry-run"]), 3, "my__proj", "HOST/PROJECT");
+    let _ = is_refused(site.push("", &["--dry-run"]), 3, "db has none", "HOST/PROJECT");
+    assert_eq!((site.asked("POST"), site.asked("PUT")), (0, 0));
+    assert_eq!(site.harbor.projects().len(), 1);
+    let far = BUNDLE.push("registry.invalid/my__proj", &["--dry-run"]).expect_code(0, "nobody is there");
+    assert!(far.stdout.contains("a Harbor takes no project named my__proj"), "{}", far.stdout);
+}
+
+#[test]
+fn an_upgrade_may_bring_a_project_of_its_own() {
+    let ferry = Ferry::new();
+    let (identity, recipient) = generate_identity();
+    ferry.write("identity.txt", identity.as_bytes());
+    let _ = ferry.run(&["keygen", "release", "--age-recipient", &recipient]);
+    let store = Store::open(&ferry.path("store")).unwrap();
+    let mut fake = Fake::release(1, 50_000);
+    fake.blobs.values().for_each(|blob| drop(store.put(blob).unwrap()));
+    let pack = |lock: &Lock, name: &str, more: &[&str]| {
+        ferry.write(&format!("{name}.lock.yaml"), lock.to_yaml());
+        let (lock, output) = (format!("{name}.lock.yaml"), format!("{name}.ferry"));
+        let all = [
+            "pack",
+            &lock,
+            "-o",
+            &output,
+            "--store",
+            "store",
+            "--sign",
+            "release.key",
+            "--age-identity",
+            "identity.txt",
+        ];
+        let _ = ferry.run(&[&all[..], more].concat());
+    };
+    pack(&fake.lock, "one", &[]);
+    // The same layers under a name that comes before all others.
+    let mut second = fake.lock.images[0].clone();
+    second.name = Reference::parse("registry.example/alib/second:1.0").unwrap();
+    fake.lock.images.push(second);
+    fake.lock.serial += 1;
+    fake.lock.sort();
+    pack(&fake.lock, "two", &["--since", "one.ferry"]);
+
+    let site = Site::new(HarborOptions::default());
+    let push = |bundle: &str, path: &str| {
+        let target = format!("{}{path}", site.host);
+        let flags =
+            ["push", bundle, &target, "--trust", "release.pub", "--plain-http", &site.host, "--user", &site.user];
+        Ended::of(ferry.command(&flags).env("FERRY_PASSWORD", PASSWORD).output())
+    };
+    let _ = push("one.ferry", "").expect_code(0, "release 1");
+    assert!(!site.harbor.projects().contains_key("alib"));
+    // Nothing is there below a project that is not: that is a base that is missing, and no wrong password.
+    let _ = is_refused(push("two.ferry", "/newproject"), 3, "missing", "--base");
+    assert!(!site.harbor.projects().contains_key("newproject"));
+    let _ = push("two.ferry", "").expect_code(0, "release 2 brings a project");
+    assert!(site.harbor.projects().contains_key("alib"));
+    let tags = site.harbor.origin.registry().tags("alib/second").unwrap();
+    assert_eq!(tags, ["1.0"]);
+}
+
+#[test]
+fn a_chart_and_an_image_under_one_name_are_refused_before_anything_is_sent() {
+    let ferry = Ferry::new();
+    let mut fake = Fake::new(1, 50);
+    let chart = &fake.lock.charts[0];
+    let name = format!("example.com/charts/{}:{}", chart.name, chart.version.as_tag());
+    let (chart, mut image) = (format!("chart {} {}", chart.name, chart.version), fake.lock.images[0].clone());
+    image.name = Reference::parse(&name).unwrap();
+    fake.lock.images.push(image);
+    fake.lock.sort();
+    let store = Store::open(&ferry.path("store")).unwrap();
+    fake.blobs.values().for_each(|blob| drop(store.put(blob).unwrap()));
+    ferry.write("x.lock.yaml", fake.lock.to_yaml());
+    let packed = ferry.ends(&["pack", "x.lock.yaml", "-o", "x.ferry", "--store", "store", "--insecure-unsigned"]);
+    let packed = packed.expect_code(0, "other names can tell them apart");
+    assert!(packed.stderr.contains(&format!("image {name} and {chart}")), "{}", packed.stderr);
+    let (_runtime, origin) = target(OriginConfig::default());
+    let host = origin.registry_host();
+    let push = |more: &[&str]| {
+        let flags = ["push", "x.ferry", &host, "--insecure-unsigned", "--plain-http", &host];
+        ferry.ends(&[&flags[..], more].concat())
+    };
+    let refused = is_refused(push(&[]), 3, &format!("image {name}"), "--full-names");
+    assert!(refused.stderr.contains(&chart), "{}", refused.stderr);
+    assert!(origin.requests().is_empty());
+    let _ = push(&["--full-names"]).expect_code(0, "with names of their own");
 }

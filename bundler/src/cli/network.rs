@@ -100,6 +100,11 @@ impl NetworkArgs {
         Ok(RegistryClient::new(&self.settings()?, hook)?)
     }
 
+    /// The same for a question that is asked once: what does not answer is not asked again.
+    pub fn once(&self, context: &Context) -> Result<RegistryClient, Failure> {
+        Self { attempts: 1, ..self.clone() }.client(context)
+    }
+
     /// The settings these flags and the config file describe.
     pub fn settings(&self) -> Result<ClientSettings, Failure> {
         let config = self.config.as_deref().map(read_config).transpose()?.unwrap_or_default();

@@ -9,6 +9,7 @@ use ferry_bundle_format::store::write_atomically;
 use crate::cli::{Context, NetworkArgs};
 use crate::event::Event;
 use crate::failure::{self, ExitCode, Failure};
+use crate::names;
 use crate::resolve::Resolver;
 use crate::vendor::VendorLists;
 
@@ -215,6 +216,15 @@ pub(crate) fn check_frozen(manifest: &Manifest, lock: &Lock) -> Result<(), Failu
         format!("the lock does not hold what the manifest asks for:\n  {}", missing.join("\n  ")),
     )
     .hint("run `ferry-bundle lock` where there is a network"))
+}
+
+/// Refuses a lock in which one name is two things; says where `push` and `serve` will have to tell two apart.
+pub(crate) fn check_names(lock: &Lock, context: &Context) -> Result<(), Failure> {
+    names::check(lock)?;
+    for text in names::notes(lock) {
+        context.reporter.event(&Event::Note { text });
+    }
+    Ok(())
 }
 
 fn finish(context: &Context, path: &Path, lock: &Lock, what: &str) {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use ferry_bundle_format::assemble::{SignedBundle, UnsignedBundle};
 use ferry_bundle_format::lock::Lock;
 
-use super::lock::{ResolvingArgs, check_frozen, folder_of, last, read_manifest, show_changes, write};
+use super::lock::{ResolvingArgs, check_frozen, check_names, folder_of, last, read_manifest, show_changes, write};
 use super::pack::finish;
 use super::storage::{StorageArgs, packed};
 use crate::cli::{Context, NetworkArgs, SigningArgs, seal};
@@ -114,6 +114,7 @@ async fn locked(args: &Args, path: &std::path::Path, context: &Context) -> Resul
                 .hint("run `ferry-bundle lock` first, or leave --frozen out")
         })?;
         check_frozen(&manifest, &lock)?;
+        check_names(&lock, context)?;
         return Ok(lock);
     }
     let lock = args.resolving.resolve(&args.manifest, last.as_ref(), &args.network, context).await?;

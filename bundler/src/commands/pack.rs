@@ -7,7 +7,7 @@ use ferry_bundle_format::documents::human_size;
 use ferry_bundle_format::index::Index;
 
 use super::fetch::StoreArgs;
-use super::lock::read;
+use super::lock::{check_names, read};
 use super::storage::{StorageArgs, packed};
 use crate::cli::{Context, SigningArgs, seal};
 use crate::event::Event;
@@ -43,6 +43,7 @@ pub struct Args {
 /// Packs.
 pub fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let lock = read(&args.lock)?;
+    check_names(&lock, context)?;
     let keys = args.signing.open()?;
     let full = seal(UnsignedBundle::of(&lock)?, &keys, context);
     let store = args.store.open()?;

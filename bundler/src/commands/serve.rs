@@ -40,6 +40,10 @@ pub async fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let bundle = Arc::new(args.base.attach(args.trust.open(&args.bundle, context)?, &args.trust)?);
     bundle.check_bases()?;
     let shelf = Arc::new(Shelf::of(bundle.clone())?);
+    for clash in shelf.clashes() {
+        let text = format!("{clash}: the image is served under its full name only");
+        context.reporter.event(&Event::Note { text });
+    }
     let reporter = context.reporter.clone();
     let mut service = Service::new(shelf).with_access_log(move |access: &Access| {
         let text =

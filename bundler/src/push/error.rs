@@ -4,7 +4,8 @@ use ferry_bundle_format::Digest;
 use ferry_bundle_format::open::OpenError;
 
 use crate::failure::{ExitCode, Failure};
-use crate::source::SourceError;
+use crate::names::Clashes;
+use crate::source::{SourceError, SourceErrorKind};
 
 /// Why a push fails.
 #[derive(Debug, thiserror::Error)]
@@ -15,16 +16,9 @@ pub enum PushError {
         /// The text.
         text: String,
     },
-    /// Two images would get the same name.
-    #[error("{first} and {second} would both become {repository}")]
-    SameName {
-        /// The first image.
-        first: String,
-        /// The second.
-        second: String,
-        /// The repository.
-        repository: String,
-    },
+    /// Two contents would get the same name.
+    #[error(transparent)]
+    Names(#[from] Clashes),
     /// The registry failed.
     #[error("{what}")]
     Source {
@@ -41,6 +35,24 @@ pub enum PushError {
         registry: String,
         /// The repository.
         repository: String,
+    },
+    /// Harbor's names of projects are narrower than those of repositories.
+    #[error("{registry} is a Harbor, which takes no project named {}", names.join(", "))]
+    ProjectNames {
+        /// The registry.
+        registry: String,
+        /// The names.
+        names: Vec<String>,
+        /// Whether the target named the project.
+        below: bool,
+    },
+    /// A project that mirrors another registry.
+    #[error("nothing can be pushed to {registry}: {} a cache of another registry", Self::are(names))]
+    ProxyProject {
+        /// The registry.
+        registry: String,
+        /// The projects.
+        names: Vec<String>,
     },
     /// The bundle failed.
     #[error(transparent)]
@@ -61,6 +73,32 @@ pub enum PushError {
 }
 
 impl PushError {
+    fn are(names: &[String]) -> String {
+        match names {
+            [one] => format!("project {one} is"),
+            all => format!("projects {} are each", all.join(", ")),
+        }
+    }
+
+    /// Whether the rest of the push would fail in the same way.
+    pub(super) fn is_for_all(&self) -> bool {
+        let Self::Source { error, .. } = self else { return false };
+        // A token service in trouble has been asked as often as may be.
+        matches!(error.kind(), SourceErrorKind::Auth | SourceErrorKind::Declined)
+            || matches!(error, SourceError::Token { .. })
+    }
+
+    /// Whether the same push may succeed later without anybody doing something.
+    fn may_pass(&self) -> bool {
+        match self {
+            Self::Source { error, .. } => {
+                matches!(error.kind(), SourceErrorKind::Unreachable | SourceErrorKind::RateLimited)
+            }
+            Self::Several(errors) => errors.iter().any(Self::may_pass),
+            _ => false,
+        }
+    }
+
     fn several(errors: &[Self]) -> String {
         let line = |error: &Self| format!("\n  {}", Failure::of(ExitCode::Network, error).causes.join(": "));
         format!("{} pushes failed:{}", errors.len(), errors.iter().map(line).collect::<String>())
@@ -81,18 +119,30 @@ impl From<PushError> for Failure {
             PushError::Source { what, error } => Self::from(error).while_doing(what),
             PushError::Bundle(error) => error.into(),
             PushError::Target { .. } => Self::of(ExitCode::Usage, &error),
-            PushError::SameName { .. } => {
-                Self::of(ExitCode::Input, &error).hint("--full-names keeps the origin registry as part of the name")
-            }
+            PushError::Names(clashes) => clashes.into(),
             PushError::NoProject { .. } => {
                 Self::of(ExitCode::Input, &error).hint("push to HOST/PROJECT: everything then goes below that project")
+            }
+            PushError::ProjectNames { below, .. } => {
+                let grammar = "a project's name is words of a-z and 0-9 with one of . _ - between them";
+                Self::of(ExitCode::Input, &error).hint(if below {
+                    format!("choose another project, HOST/PROJECT: {grammar}")
+                } else {
+                    format!("push to HOST/PROJECT: everything then goes below that project; {grammar}")
+                })
+            }
+            PushError::ProxyProject { .. } => {
+                Self::of(ExitCode::Input, &error).hint("push to another project: HOST/PROJECT")
             }
             PushError::ReadBack { .. } => Self::of(ExitCode::Content, &error)
                 .hint("the registry or something before it changes content; do not use what it holds"),
             PushError::Several(errors) => {
                 let message = PushError::several(&errors);
+                let passing = errors.iter().any(PushError::may_pass);
                 let mut failure = Self::of_several(message, errors.into_iter().map(Self::from).collect());
-                failure.hints.push("push again: what is there already is not sent twice".into());
+                if passing {
+                    failure.hints.push("push again: what is there already is not sent twice".into());
+                }
                 failure
             }
         }

@@ -16,6 +16,7 @@ use futures_util::StreamExt as _;
 
 use super::error::PushError;
 use super::plan::PushPlan;
+use super::project::Projects;
 use super::run::failed;
 use crate::source::{RegistryClient, Repository, SourceError};
 
@@ -35,13 +36,14 @@ impl Held {
         client: &RegistryClient,
         bundle: &TrustedBundle,
         plan: &PushPlan,
+        projects: &Projects,
         jobs: usize,
     ) -> Result<Self, PushError> {
         let mut held = Self { registry: plan.registry.clone(), ..Self::default() };
         let mut missing = Vec::new();
         let needed = bundle.missing()?;
         let mut looking = futures_util::stream::iter(needed)
-            .map(|extent| async move { (extent, find(client, plan, &extent).await) })
+            .map(|extent| async move { (extent, find(client, plan, projects, &extent).await) })
             .buffer_unordered(jobs.max(1));
         while let Some((extent, found)) = looking.next().await {
             match found? {
@@ -87,14 +89,20 @@ impl Held {
 }
 
 /// A repository of the plan that holds a blob or document; those that need it are asked first.
-async fn find(client: &RegistryClient, plan: &PushPlan, extent: &Extent) -> Result<Option<String>, PushError> {
+async fn find(
+    client: &RegistryClient,
+    plan: &PushPlan,
+    projects: &Projects,
+    extent: &Extent,
+) -> Result<Option<String>, PushError> {
     let is_document = plan.repositories.values().flat_map(|one| &one.documents).any(|one| one.digest == extent.digest);
     let needs = |one: &super::plan::RepositoryPlan| {
         one.blobs.contains_key(&extent.digest) || one.documents.iter().any(|document| document.digest == extent.digest)
     };
     let first = plan.repositories.iter().filter(|(_, one)| needs(one)).map(|(name, _)| name);
     let mut asked = BTreeSet::new();
-    for repository in first.chain(plan.repositories.keys()).filter(|name| asked.insert(*name)) {
+    let repositories = first.chain(plan.repositories.keys()).filter(|name| !projects.lack(name));
+    for repository in repositories.filter(|name| asked.insert(*name)) {
         let fail = |error: SourceError| failed(format!("can't ask {}/{repository}", plan.registry), error);
         let there = if is_document {
             let reference = by_digest(&plan.registry, repository, &extent.digest)?;

@@ -8,7 +8,7 @@ use ferry_bundle_format::oci::{Descriptor, media_type};
 use ferry_bundle_format::reference::is_repository;
 
 use super::PushError;
-use crate::shelf::full_repository;
+use crate::names::{Clashes, clashes, image_repository};
 
 /// How repositories are called in the target.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,6 +69,8 @@ pub struct RepositoryPlan {
 pub struct PushPlan {
     /// The target's `host[:port]`.
     pub registry: String,
+    /// The path below which everything goes, if there is one.
+    pub below: Option<String>,
     /// The repositories.
     pub repositories: BTreeMap<String, RepositoryPlan>,
 }
@@ -76,18 +78,15 @@ pub struct PushPlan {
 impl PushPlan {
     /// Plans the push of everything in `lock`.
     pub fn of(lock: &Lock, naming: &Naming) -> Result<Self, PushError> {
-        let mut plan = Self { registry: naming.registry.clone(), repositories: BTreeMap::new() };
-        let mut origins: BTreeMap<(String, String), String> = BTreeMap::new();
+        let found = clashes(lock, naming.full_names);
+        if !found.is_empty() {
+            return Err(PushError::Names(Clashes(found)));
+        }
+        let (registry, below) = (naming.registry.clone(), naming.project.clone());
+        let mut plan = Self { registry, below, repositories: BTreeMap::new() };
         for image in &lock.images {
-            let path =
-                if naming.full_names { full_repository(&image.name) } else { image.name.repository().to_owned() };
-            let repository = naming.place(&path);
+            let repository = naming.place(&image_repository(&image.name, naming.full_names));
             let tag = image.name.tag().map(str::to_owned);
-            if let Some(tag) = &tag
-                && let Some(other) = origins.insert((repository.clone(), tag.clone()), image.name.to_string())
-            {
-                return Err(PushError::SameName { first: other, second: image.name.to_string(), repository });
-            }
             let one = plan.repositories.entry(repository).or_default();
             for manifest in &image.manifests {
                 one.blob(&manifest.config);
@@ -168,9 +167,11 @@ mod tests {
         let mut lock = Fake::new(1, 50).lock;
         let mut other = lock.images[0].clone();
         other.name = ferry_bundle_format::Reference::parse("other.example/shop/api:1.0").unwrap();
+        other.narrowed = None;
+        other.target.digest = Digest::of(b"another image");
         lock.images.push(other);
         let naming = |full| Naming::parse("r.site", full).unwrap();
-        assert!(matches!(PushPlan::of(&lock, &naming(false)), Err(PushError::SameName { .. })));
+        assert!(matches!(PushPlan::of(&lock, &naming(false)), Err(PushError::Names(_))));
         assert!(PushPlan::of(&lock, &naming(true)).unwrap().repositories.contains_key("other.example/shop/api"));
     }
 

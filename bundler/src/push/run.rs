@@ -16,7 +16,7 @@ use futures_util::StreamExt as _;
 use super::error::PushError;
 use super::held::Held;
 use super::plan::{PushPlan, RepositoryPlan, TaggedDocument};
-use super::project::ensure_projects;
+use super::project::Projects;
 use crate::event::{Event, Reporter};
 use crate::source::{BlobSource, Mount, OpenBlob, RegistryClient, Repository, SourceError, SourceErrorKind};
 
@@ -42,8 +42,10 @@ pub struct Pushed {
     pub mounted: usize,
     /// Blobs that were there.
     pub there: usize,
-    /// Manifests and indexes put.
+    /// Manifests and indexes that are there now.
     pub documents: usize,
+    /// Those of them that were there before.
+    pub documents_there: usize,
     /// Indexes of more platforms than are carried, which the registry refused.
     pub refused_indexes: usize,
 }
@@ -54,6 +56,22 @@ struct Counts {
     sent_bytes: AtomicU64,
     mounted: AtomicUsize,
     there: AtomicUsize,
+}
+
+/// What became of documents.
+#[derive(Debug, Clone, Copy, Default)]
+struct DocumentCounts {
+    put: usize,
+    there: usize,
+    refused: usize,
+}
+
+impl DocumentCounts {
+    fn add(&mut self, more: Self) {
+        self.put += more.put;
+        self.there += more.there;
+        self.refused += more.refused;
+    }
 }
 
 /// A blob of the archive, as a source that can be read again from any place.
@@ -94,8 +112,20 @@ fn reader(blob: StoredBlob, offset: u64) -> impl tokio::io::AsyncRead + Send + U
 impl Pusher {
     /// Pushes everything in `plan` from `bundle`.
     pub async fn push(&self, bundle: &TrustedBundle, plan: &PushPlan) -> Result<Pushed, PushError> {
-        let held = Held::look(&self.client, bundle, plan, self.jobs).await?;
-        ensure_projects(&self.client, plan, self.reporter.as_ref()).await?;
+        let projects = Projects::look(&self.client, plan).await?;
+        for text in projects.notes() {
+            self.reporter.event(&Event::Note { text });
+        }
+        self.push_to(bundle, plan, &projects).await.map_err(|error| projects.explain(error))
+    }
+
+    async fn push_to(&self, bundle: &TrustedBundle, plan: &PushPlan, projects: &Projects) -> Result<Pushed, PushError> {
+        self.share_tokens(plan).await?;
+        let held = Held::look(&self.client, bundle, plan, projects, self.jobs).await?;
+        if projects.make(self.reporter.as_ref()).await? {
+            // The tokens of before say nothing of what was not there.
+            self.share_tokens(plan).await?;
+        }
         let counts = Counts::default();
         let total = plan.blobs().values().sum();
         let detail = format!("{} repositories to {}", plan.repositories.len(), plan.registry);
@@ -120,16 +150,23 @@ impl Pusher {
         for round in [first, rest] {
             self.blobs(bundle, plan, round, &held, &counts).await?;
         }
-        let (documents, refused_indexes) = self.documents(bundle, plan, &held).await?;
+        let documents = self.documents(bundle, plan, &held).await?;
         self.read_back(plan).await?;
         Ok(Pushed {
             sent: counts.sent.into_inner(),
             sent_bytes: counts.sent_bytes.into_inner(),
             mounted: counts.mounted.into_inner(),
             there: counts.there.into_inner(),
-            documents,
-            refused_indexes,
+            documents: documents.put + documents.there,
+            documents_there: documents.there,
+            refused_indexes: documents.refused,
         })
+    }
+
+    async fn share_tokens(&self, plan: &PushPlan) -> Result<(), PushError> {
+        let repositories: Vec<_> = plan.repositories.keys().map(String::as_str).collect();
+        let what = format!("can't log in to {}", plan.registry);
+        self.client.share_tokens(&plan.registry, &repositories).await.map_err(|error| failed(what, error))
     }
 
     async fn blobs(
@@ -148,9 +185,7 @@ impl Pusher {
             .buffer_unordered(self.jobs.max(1));
         while let Some(result) = running.next().await {
             if let Err(error) = result {
-                // Refused credentials are refused for all.
-                let hopeless =
-                    matches!(&error, PushError::Source { error, .. } if error.kind() == SourceErrorKind::Auth);
+                let hopeless = error.is_for_all();
                 failures.push(error);
                 if hopeless || failures.len() >= 10 {
                     break;
@@ -242,25 +277,22 @@ impl Pusher {
         bundle: &TrustedBundle,
         plan: &PushPlan,
         held: &Held,
-    ) -> Result<(usize, usize), PushError> {
+    ) -> Result<DocumentCounts, PushError> {
         let mut failures = Vec::new();
-        let (mut put, mut refused) = (0, 0);
+        let mut counts = DocumentCounts::default();
         let mut running = futures_util::stream::iter(&plan.repositories)
             .map(|(repository, one)| self.repository_documents(bundle, &plan.registry, repository, one, held))
             .buffer_unordered(self.jobs.max(1));
         while let Some(result) = running.next().await {
-            match result {
-                Ok((more, without)) => {
-                    put += more;
-                    refused += without;
-                }
-                Err(error) => failures.push(error),
-            }
+            let (more, failed) = result;
+            counts.add(more);
+            failures.extend(failed);
         }
         PushError::all(failures)?;
-        Ok((put, refused))
+        Ok(counts)
     }
 
+    /// Puts what is not there; a tag that is fixed does not keep the others of its repository from being put.
     async fn repository_documents(
         &self,
         bundle: &TrustedBundle,
@@ -268,33 +300,68 @@ impl Pusher {
         repository: &str,
         one: &RepositoryPlan,
         held: &Held,
-    ) -> Result<(usize, usize), PushError> {
-        let (mut put, mut refused) = (0, 0);
+    ) -> (DocumentCounts, Vec<PushError>) {
+        let (mut counts, mut failures) = (DocumentCounts::default(), Vec::new());
         for document in &one.documents {
-            let reference = reference(registry, repository, document)?;
-            let bytes = match held.repository(&document.digest) {
-                Some(_) => held.document(&self.client, &document.digest).await?,
-                None => bundle.blob_document(&document.digest, MAX_DOCUMENT)?,
-            };
-            let bytes = Bytes::from(bytes);
-            match self.client.put_manifest(&reference, &document.media_type, bytes).await {
-                Ok(_) => put += 1,
-                Err(error)
-                    if document.optional
-                        && !matches!(error.kind(), SourceErrorKind::Auth | SourceErrorKind::Unreachable) =>
-                {
-                    refused += 1;
-                    let text = format!(
-                        "{registry}/{repository}: the registry refuses the original index {}, because only some of its platforms are carried; \
-                         pull by tag or by the digests of the bundle's lock",
-                        document.digest
-                    );
-                    self.reporter.event(&Event::Note { text });
+            match self.document(bundle, registry, repository, document, held).await {
+                Ok(more) => counts.add(more),
+                Err(error) => {
+                    let alone = matches!(&error, PushError::Source { error, .. } if error.is_immutable_tag());
+                    failures.push(error);
+                    if !alone {
+                        break;
+                    }
                 }
-                Err(error) => return Err(failed(format!("can't put {reference}"), error)),
             }
         }
-        Ok((put, refused))
+        (counts, failures)
+    }
+
+    async fn document(
+        &self,
+        bundle: &TrustedBundle,
+        registry: &str,
+        repository: &str,
+        document: &TaggedDocument,
+        held: &Held,
+    ) -> Result<DocumentCounts, PushError> {
+        let reference = reference(registry, repository, document)?;
+        if self.is_put(registry, repository, document).await? {
+            return Ok(DocumentCounts { there: 1, ..DocumentCounts::default() });
+        }
+        let bytes = match held.repository(&document.digest) {
+            Some(_) => held.document(&self.client, &document.digest).await?,
+            None => bundle.blob_document(&document.digest, MAX_DOCUMENT)?,
+        };
+        match self.client.put_manifest(&reference, &document.media_type, Bytes::from(bytes)).await {
+            Ok(_) => Ok(DocumentCounts { put: 1, ..DocumentCounts::default() }),
+            // Nothing is lost without it, so whatever a registry has against it is no failure.
+            Err(error) if document.optional && !is_transport(error.kind()) => {
+                let text = format!(
+                    "{registry}/{repository}: the registry refuses the original index {}, because only some of its platforms are carried; \
+                     pull by tag or by the digests of the bundle's lock",
+                    document.digest
+                );
+                self.reporter.event(&Event::Note { text });
+                Ok(DocumentCounts { refused: 1, ..DocumentCounts::default() })
+            }
+            Err(error) => Err(failed(format!("can't put {reference}"), error)),
+        }
+    }
+
+    /// Whether the registry says that the document is there, under its tag if it has one. A registry that does not say
+    /// is sent it: the answer to that has words.
+    async fn is_put(&self, registry: &str, repository: &str, document: &TaggedDocument) -> Result<bool, PushError> {
+        let name = match &document.tag {
+            Some(tag) => format!("{registry}/{repository}:{tag}"),
+            None => format!("{registry}/{repository}@{}", document.digest),
+        };
+        let asked = Reference::parse(&name).map_err(|_| PushError::Target { text: name.clone() })?;
+        match self.client.head(&asked).await {
+            Ok(head) => Ok(head.is_some_and(|head| head.digest == document.digest)),
+            Err(error) if is_transport(error.kind()) => Err(failed(format!("can't ask for {name}"), error)),
+            Err(_) => Ok(false),
+        }
     }
 
     /// Asks the registry for everything again: each name must lead to the digest that was put.
@@ -336,6 +403,11 @@ fn reference(registry: &str, repository: &str, document: &TaggedDocument) -> Res
     let tag = document.tag.as_ref().map_or(String::new(), |tag| format!(":{tag}"));
     let text = format!("{registry}/{repository}{tag}@{}", document.digest);
     Reference::parse(&text).map_err(|_| PushError::Target { text })
+}
+
+/// Whether no answer came from the registry itself.
+fn is_transport(kind: SourceErrorKind) -> bool {
+    matches!(kind, SourceErrorKind::Unreachable | SourceErrorKind::Tls | SourceErrorKind::Local)
 }
 
 pub(super) fn failed(what: String, error: SourceError) -> PushError {

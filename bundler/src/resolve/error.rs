@@ -10,6 +10,7 @@ use ferry_bundle_format::{Arch, Reference};
 use super::chart::ChartError;
 use crate::failure::{ExitCode, Failure};
 use crate::local::LocalError;
+use crate::names::Clashes;
 use crate::source::SourceError;
 use crate::vendor::VendorError;
 
@@ -107,6 +108,9 @@ pub enum ResolveError {
     /// The result can't be a bundle.
     #[error("the content does not fit into one bundle")]
     Contents(#[source] ContentsError),
+    /// Two contents have one name, however images are named.
+    #[error(transparent)]
+    Names(Clashes),
     /// Several of the above.
     #[error("{} things can't be resolved:{}", .0.len(), list(.0))]
     Several(Vec<ResolveError>),
@@ -161,6 +165,7 @@ impl ResolveError {
             Self::File { .. } => with(ExitCode::Machine, None),
             Self::Chart { error, .. } => with(ExitCode::Input, error.hint().as_deref()),
             Self::Image { .. } | Self::Document { .. } | Self::Contents(_) => with(ExitCode::Input, None),
+            Self::Names(clashes) => with(ExitCode::Input, Some(clashes.hint())),
             Self::Local { error, .. } => with(ExitCode::Input, error.hint()),
             Self::Several(errors) => Failure::of_several(self.to_string(), errors.iter().map(Self::failure).collect()),
         }

@@ -24,6 +24,7 @@ use ferry_bundle_format::name::Name;
 use futures_util::StreamExt as _;
 
 use crate::event::{Event, Reporter};
+use crate::names;
 use crate::source::RegistryClient;
 use crate::vendor::VendorLists;
 
@@ -111,6 +112,10 @@ impl Resolver {
             let same = lock.same_content(last);
             lock.serial = if same { last.serial } else { last.serial + 1 };
             lock.created = if same { last.created } else { now.max(last.created) };
+        }
+        names::check(&lock).map_err(ResolveError::Names)?;
+        for text in names::notes(&lock) {
+            self.reporter.event(&Event::Note { text });
         }
         ferry_bundle_format::lock::contents::Contents::of(&lock).map_err(ResolveError::Contents)?;
         Ok(lock)

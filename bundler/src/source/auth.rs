@@ -8,6 +8,7 @@
 //! A token is renewed when a tenth of its life, at least five seconds, is left, and once when the
 //! registry refuses it all the same.
 
+mod shared;
 mod token;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -30,6 +31,7 @@ use super::secret::Secret;
 use super::settings::ClientSettings;
 use super::transport::Transport;
 
+use shared::SharedToken;
 use token::Token;
 
 /// What a request wants to do, in the words of token servers.
@@ -38,26 +40,43 @@ pub(super) struct Scope {
     texts: Vec<String>,
     // Whose credentials: podman keeps them by namespace.
     repository: Option<String>,
+    // Where blobs are taken from.
+    from: Option<String>,
 }
 
 impl Scope {
     pub(super) fn pull(repository: &str) -> Self {
-        Self { texts: vec![format!("repository:{repository}:pull")], repository: Some(repository.to_owned()) }
+        Self {
+            texts: vec![format!("repository:{repository}:pull")],
+            repository: Some(repository.to_owned()),
+            from: None,
+        }
     }
 
     pub(super) fn push(repository: &str) -> Self {
-        Self { texts: vec![format!("repository:{repository}:pull,push")], repository: Some(repository.to_owned()) }
+        Self {
+            texts: vec![format!("repository:{repository}:pull,push")],
+            repository: Some(repository.to_owned()),
+            from: None,
+        }
     }
 
     /// Push to `repository`, with blobs taken from `from`: both must be in the token.
     pub(super) fn mount(repository: &str, from: &str) -> Self {
         let mut scope = Self::push(repository);
         scope.texts.push(format!("repository:{from}:pull"));
+        scope.from = Some(from.to_owned());
         scope
     }
 
     pub(super) fn catalog() -> Self {
-        Self { texts: vec!["registry:catalog:*".to_owned()], repository: None }
+        Self { texts: vec!["registry:catalog:*".to_owned()], repository: None, from: None }
+    }
+
+    /// Push to all of `repositories`.
+    fn push_to_all(repositories: &[String]) -> Self {
+        let texts = repositories.iter().map(|repository| format!("repository:{repository}:pull,push")).collect();
+        Self { texts, repository: repositories.first().cloned(), from: None }
     }
 }
 
@@ -69,6 +88,7 @@ pub(super) struct Authenticator {
     // The outer lock is held for a look only; the inner one while one request learns for all that wait.
     challenges: Slots<String, Option<Challenge>>,
     tokens: Slots<(String, Scope), Token>,
+    shared: Mutex<HashMap<String, Vec<Arc<SharedToken>>>>,
 }
 
 /// One value a key, behind a lock of its own.
@@ -101,6 +121,7 @@ impl Authenticator {
             realms,
             challenges: Slots::default(),
             tokens: Slots::default(),
+            shared: Mutex::default(),
         }
     }
 
@@ -115,6 +136,12 @@ impl Authenticator {
                 credential.map_or_else(|| Ok(Identity::default()), |c| Identity::basic(registry, &c))
             }
             Challenge::Bearer { realm, service } => {
+                if let Some(shared) = self.shared_for(registry, scope)
+                    && let Some(identity) =
+                        self.shared_identity(&shared, registry, base, &realm, service.as_deref()).await?
+                {
+                    return Ok(identity);
+                }
                 let slot = slot(&self.tokens, (registry.to_owned(), scope.clone()));
                 let mut kept = slot.lock().await;
                 if let Some(token) = kept.as_ref().filter(|token| token.fresh_until > Instant::now()) {
@@ -132,6 +159,9 @@ impl Authenticator {
     /// another try makes sense.
     pub(super) async fn refused(&self, registry: &str, scope: &Scope, identity: &Identity, reply: &Reply) -> bool {
         let learnt = Challenge::best_of(&reply.headers(&WWW_AUTHENTICATE));
+        if self.shared_refused(registry, scope, identity).await {
+            return true;
+        }
         let slot_of_token = slot(&self.tokens, (registry.to_owned(), scope.clone()));
         let mut kept = slot_of_token.lock().await;
         // Many requests may be refused with one old token: only the first of them throws it away.

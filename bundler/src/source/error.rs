@@ -7,6 +7,7 @@
 
 mod advice;
 mod of_request;
+mod refusal;
 
 use std::io;
 use std::path::PathBuf;
@@ -189,6 +190,24 @@ pub enum SourceError {
         /// What the server says about it.
         detail: Option<String>,
     },
+    /// The credentials are right, and the user may not do this.
+    #[error("{user} has no right to do this at {host}{}", detail.as_ref().map(|d| format!(": {d}")).unwrap_or_default())]
+    NoRight {
+        /// The registry.
+        host: String,
+        /// The user.
+        user: String,
+        /// What the server says about it.
+        detail: Option<String>,
+    },
+    /// A redirect that was followed to another server, which wants credentials.
+    #[error("{from} redirects to {to}, which wants credentials: they are sent only to the server that was named")]
+    RedirectWants {
+        /// Where it came from.
+        from: String,
+        /// The other server, with its scheme.
+        to: String,
+    },
     /// The token server failed.
     #[error("no token for {host} from {realm}")]
     Token {
@@ -254,6 +273,8 @@ pub enum SourceErrorKind {
     Tls,
     /// It is not there.
     NotFound,
+    /// A rule of the registry refuses it, whoever asks: a quota, a mode for reading only, a tag that is fixed.
+    Declined,
     /// Too many requests.
     RateLimited,
     /// No connection, a broken one, or a server in trouble.
@@ -286,9 +307,11 @@ impl SourceError {
             | Self::PlainHttp { .. }
             | Self::Redirect { .. }
             | Self::Foreign { .. }
+            | Self::RedirectWants { .. }
             | Self::ForeignRealm { .. } => Kind::Refused,
             Self::Tls { .. } => Kind::Tls,
             Self::Connection { .. } | Self::Idle { .. } | Self::Short { .. } => Kind::Unreachable,
+            Self::Status { .. } if self.is_declined() => Kind::Declined,
             Self::Status { status, .. } => match status {
                 401 | 403 | 407 => Kind::Auth,
                 404 | 410 => Kind::NotFound,
@@ -296,7 +319,7 @@ impl SourceError {
                 408 | 500..=599 => Kind::Unreachable,
                 _ => Kind::Protocol,
             },
-            Self::Unauthorized { .. } => Kind::Auth,
+            Self::Unauthorized { .. } | Self::NoRight { .. } => Kind::Auth,
             Self::Token { source, .. } => match source.kind() {
                 // A token server that says 404 is a registry set up wrongly, not missing content.
                 Kind::NotFound => Kind::Protocol,

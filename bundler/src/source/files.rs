@@ -32,8 +32,8 @@ struct Inner {
     credentials: Credentials,
     retries: RetryPolicy,
     hook: RetryHook,
-    // Servers that have asked, by `scheme://host:port`.
-    known: Mutex<HashMap<String, Identity>>,
+    // Servers that have asked, by `scheme://host:port` and the repository whose login was used.
+    known: Mutex<HashMap<(String, Option<String>), Identity>>,
 }
 
 impl FileClient {
@@ -136,16 +136,26 @@ impl FileClient {
 
     /// Sends what `make` gives for `url`, once more with user and password if that server asks for them.
     pub(super) async fn call(&self, url: &Url, make: impl Fn() -> Outgoing) -> Result<Reply, SourceError> {
+        Ok(self.call_as(url, None, make).await?.0)
+    }
+
+    /// The same with the login that is kept for `repository` of that host, and who that was.
+    pub(super) async fn call_as(
+        &self,
+        url: &Url,
+        repository: Option<&str>,
+        make: impl Fn() -> Outgoing,
+    ) -> Result<(Reply, Option<String>), SourceError> {
         check_url(url)?;
         let host = authority(url);
-        let tried = self.known(url)?;
+        let tried = self.known(url, repository)?;
         let reply = self.0.transport.send(make().authorization(tried.header.clone())).await?;
         if reply.status() != StatusCode::UNAUTHORIZED {
-            return Ok(reply);
+            return Ok((reply, tried.user));
         }
         // A redirect may have led elsewhere: that server's question is not for us to answer.
         if reply.url().origin() != url.origin() {
-            return Err(reply.into_failure().await);
+            return Err(reply.redirect_wants(url));
         }
         // Harbor's API says 401 without a challenge. These credentials belong to this very host: it may see them.
         let challenges = reply.headers(&WWW_AUTHENTICATE);
@@ -153,7 +163,7 @@ impl FileClient {
         if tried.header.is_some() || !asks {
             return Err(unauthorized(reply, &host, tried.user).await);
         }
-        let Some(credential) = self.0.credentials.find(&host, None).await? else {
+        let Some(credential) = self.0.credentials.find(&host, repository).await? else {
             return Err(unauthorized(reply, &host, None).await);
         };
         let identity = Identity::basic(&host, &credential)?;
@@ -161,16 +171,17 @@ impl FileClient {
         if reply.status() == StatusCode::UNAUTHORIZED {
             return Err(unauthorized(reply, &host, identity.user).await);
         }
-        let origin = url.origin().ascii_serialization();
-        self.0.known.lock().unwrap_or_else(PoisonError::into_inner).insert(origin, identity);
-        Ok(reply)
+        let user = identity.user.clone();
+        let key = (url.origin().ascii_serialization(), repository.map(str::to_owned));
+        self.0.known.lock().unwrap_or_else(PoisonError::into_inner).insert(key, identity);
+        Ok((reply, user))
     }
 
     /// Who we are at a server that has asked before, or that the person gave a password for: some answer 404
     /// to strangers and never ask.
-    fn known(&self, url: &Url) -> Result<Identity, SourceError> {
+    fn known(&self, url: &Url, repository: Option<&str>) -> Result<Identity, SourceError> {
         let known = self.0.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(identity) = known.get(&url.origin().ascii_serialization()) {
+        if let Some(identity) = known.get(&(url.origin().ascii_serialization(), repository.map(str::to_owned))) {
             return Ok(identity.clone());
         }
         let host = authority(url);

@@ -35,7 +35,7 @@ mod transport;
 pub use credentials::{Credential, Credentials};
 pub use error::{SourceError, SourceErrorKind};
 pub use files::FileClient;
-pub use harbor::Harbor;
+pub use harbor::{Harbor, Project, is_project_name};
 pub use host::HostSet;
 pub use mirror::{MirrorError, Mirrors};
 pub use payload::{BlobReader, BlobSource, FileSection, OpenBlob};

@@ -122,6 +122,19 @@ impl RegistryClient {
         &self.0.mirrors
     }
 
+    /// Gets one token for pushing to all of `repositories` of `registry`, as far as the registry wants tokens and
+    /// gives such ones; later requests use it. Called again, it forgets the last one: rights may have changed.
+    pub async fn share_tokens(&self, registry: &str, repositories: &[&str]) -> Result<(), SourceError> {
+        let base = self.base(registry)?;
+        let mut attempts = self.attempts(registry);
+        loop {
+            match self.0.auth.share(registry, &base, repositories).await {
+                Ok(()) => return Ok(()),
+                Err(error) => attempts.pause(error).await?,
+            }
+        }
+    }
+
     /// The attempts of one piece of work at `registry`, for callers that resume transfers themselves.
     #[must_use]
     pub fn attempts(&self, registry: &str) -> Attempts {
@@ -153,7 +166,7 @@ impl RegistryClient {
                 return Ok(reply);
             }
             if reply.url().origin() != base.origin() {
-                return Err(reply.into_failure().await);
+                return Err(reply.redirect_wants(&base));
             }
             if !first || !self.0.auth.refused(registry, scope, &identity, &reply).await {
                 return Err(unauthorized(reply, registry, identity.user).await);

@@ -8,7 +8,7 @@ use reqwest::{Response, StatusCode, Url};
 use serde::Deserialize;
 
 use super::error::{SourceError, of_request, printable};
-use super::host::shown;
+use super::host::{authority, shown};
 use super::retry::retry_after;
 
 /// How much of an error page is read.
@@ -79,6 +79,12 @@ impl Reply {
         Ok(body.into())
     }
 
+    /// The error of a redirect from `from` that ended at another server, which wants credentials.
+    pub(super) fn redirect_wants(&self, from: &Url) -> SourceError {
+        let to = format!("{}://{}", self.url.scheme(), authority(&self.url));
+        SourceError::RedirectWants { from: format!("{}://{}", from.scheme(), authority(from)), to }
+    }
+
     /// The error this answer is.
     pub(super) async fn into_failure(mut self) -> SourceError {
         let retry_after = self.header(&RETRY_AFTER).and_then(|value| retry_after(value, SystemTime::now()));
@@ -115,11 +121,20 @@ fn complaint_of(body: &[u8]) -> Option<String> {
     if let Ok(Complaints { errors }) = serde_json::from_slice(body)
         && !errors.is_empty()
     {
-        let texts = errors.iter().map(|e| printable(&format!("{} {}", e.code, e.message)));
+        let texts = errors.iter().map(|e| printable(&format!("{} {}", e.code, once(&e.message))));
         return Some(texts.collect::<Vec<_>>().join("; "));
     }
     let text = printable(std::str::from_utf8(body).ok()?);
     (!text.is_empty() && !text.starts_with(['<', '{', '['])).then_some(text)
+}
+
+/// A sentence that is its own explanation, `a: a`, as Harbor writes it, once.
+fn once(message: &str) -> &str {
+    let half = message.len() / 2;
+    match (message.get(..half.saturating_sub(1)), message.get(half.saturating_sub(1)..)) {
+        (Some(first), Some(rest)) if !first.is_empty() && rest.strip_prefix(": ") == Some(first) => first,
+        _ => message,
+    }
 }
 
 #[cfg(test)]
@@ -131,6 +146,10 @@ mod tests {
         let body = br#"{"errors":[{"code":"DENIED","message":"no\u001b[2J push","detail":{}},{"code":"X"}]}"#;
         assert_eq!(complaint_of(body).as_deref(), Some("DENIED no [2J push; X"));
         assert_eq!(complaint_of(b"404 page not found\n").as_deref(), Some("404 page not found"));
+        let twice = br#"{"errors":[{"code":"A","message":"no such, b: no such, b"}]}"#;
+        assert_eq!(complaint_of(twice).as_deref(), Some("A no such, b"));
+        assert_eq!(once("a: b"), "a: b");
+        assert_eq!((once(""), once(":"), once(": "), once("\u{e9}: \u{e9}")), ("", ":", ": ", "\u{e9}"));
         assert_eq!(complaint_of(b"<html>no</html>"), None);
         assert_eq!(complaint_of(b"{\"errors\":[]}"), None);
         assert_eq!(complaint_of(b"\xff"), None);

@@ -29,6 +29,8 @@ impl SourceError {
             | Self::Tls { .. }
             | Self::Status { .. }
             | Self::Unauthorized { .. }
+            | Self::NoRight { .. }
+            | Self::RedirectWants { .. }
             | Self::Protocol { .. }
             | Self::Document { .. }
             | Self::TooLarge { .. }
@@ -50,6 +52,10 @@ impl SourceError {
             }
             Self::UrlRefused { why, .. } if why.contains("password") => {
                 "take user and password out of the URL and give them as credentials of that host".into()
+            }
+            Self::RedirectWants { to, .. } => format!("use {to} itself if that server is meant, without --plain-http if it begins with https"),
+            Self::NoRight { .. } => {
+                "user and password are right: have the right to push given there (a Harbor: a role from Developer up in the project, or a robot that may pull and push)".into()
             }
             Self::Redirect { to, .. } => format!("use {to} itself if that server is meant"),
             Self::Foreign { host, foreign, .. } => format!(
@@ -73,6 +79,7 @@ impl SourceError {
                 "a proxy before the registry limits the size of a request; raise its limit (client_max_body_size in nginx)"
                     .into()
             }
+            Self::Status { .. } if self.rule().is_some() => return self.rule().map(|rule| rule.hint().to_owned()),
             Self::Status { status: 403, .. } => "the user may not do this there; check its rights on the repository".into(),
             Self::Unauthorized { host, user: None, .. } => {
                 format!("log in to {host} with docker or podman, or give its user and password; a name that does not exist looks the same")

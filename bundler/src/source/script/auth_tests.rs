@@ -280,7 +280,48 @@ async fn another_server_cannot_ask_for_the_password_after_a_redirect() {
     })
     .await;
     let (client, _) = client(&with_password(settings(&[&thief, &registry]), &registry));
-    client.manifest(&image(&registry)).await.unwrap_err();
+    let error = client.manifest(&image(&registry)).await.unwrap_err();
+    assert!(matches!(&error, SourceError::RedirectWants { to, .. } if to.ends_with(&thief.foreign())), "{error:?}");
+    let hint = error.hint().unwrap();
+    assert!(error.to_string().contains("redirects to") && hint.contains(&thief.foreign()), "{error} {hint}");
     thief.assert_saw_no_credentials();
     assert!(registry.seen().iter().all(|seen| seen.header("authorization").is_none()));
+}
+
+/// A token server that says how many scopes it was asked for, and refuses more than `most`.
+async fn counting_realm(most: usize) -> Script {
+    Script::start(move |seen| match seen.target.matches("scope=").count() {
+        count if count > most => answer(400, &[], "too many scopes"),
+        count => answer(200, &[], format!(r#"{{"token":"for-{count}","expires_in":300}}"#)),
+    })
+    .await
+}
+
+#[tokio::test]
+async fn one_token_serves_all_repositories_of_a_push_where_that_can_be() {
+    let names = ["team/app", "team/second", "other/third"];
+    // How many scopes the token server gives a token for, which tokens the registry takes, how many are fetched.
+    for (most, good, fetched) in [(9, "for-", 1), (1, "for-1", 4), (9, "for-1", 4)] {
+        let realm = counting_realm(most).await;
+        let registry =
+            bearer_registry(format!("http://{}/token", realm.host()), move |token| token.starts_with(good)).await;
+        let (client, _) = client(&with_password(settings(&[&realm, &registry]), &registry));
+        client.share_tokens(&registry.host(), &names).await.unwrap();
+        for name in names {
+            let name = Reference::parse(&format!("{}/{name}:1", registry.host())).unwrap();
+            client.put_manifest(&name, "application/json", INDEX.into()).await.unwrap();
+        }
+        assert_eq!(realm.seen().len(), fetched, "{most} {good}: {:?}", realm.lines());
+        assert_eq!(realm.lines()[0].matches("pull%2Cpush").count(), 3, "{:?}", realm.lines());
+    }
+}
+
+#[tokio::test]
+async fn a_token_service_in_trouble_is_found_before_anything_is_sent() {
+    let realm = Script::start(|_| answer(500, &[], "")).await;
+    let registry = bearer_registry(format!("http://{}/token", realm.host()), |_| true).await;
+    let (client, _) = client(&with_password(settings(&[&realm, &registry]), &registry));
+    let error = client.share_tokens(&registry.host(), &["team/app", "team/second"]).await.unwrap_err();
+    assert!(matches!(error, SourceError::Token { .. }), "{error:?}");
+    assert_eq!(registry.lines(), ["GET /v2/"]);
 }
