@@ -10,6 +10,7 @@ pub mod design;
 pub mod digest;
 pub mod documents;
 pub mod fake;
+pub mod hold;
 pub mod index;
 pub mod lock;
 pub mod manifest;

@@ -10,9 +10,12 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use crate::digest::{Digest, Hasher, READ_CHUNK};
+use crate::hold::{Held, no_links};
 
 /// A folder of blobs by digest.
 #[derive(Debug, Clone)]
@@ -57,7 +60,7 @@ fn io_error<'a>(doing: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -
 
 /// Held while a store is written to; let go when dropped, or when the process ends.
 #[derive(Debug)]
-pub struct StoreLock(#[expect(dead_code, reason = "the lock lives as long as the open file")] File);
+pub struct StoreLock(#[expect(dead_code, reason = "the lock lives as long as the open file")] Held);
 
 impl Store {
     /// Opens the store at `root`, making its folders if there are none.
@@ -84,12 +87,9 @@ impl Store {
     /// Takes the store for writing.
     pub fn lock(&self) -> Result<StoreLock, StoreError> {
         let path = self.root.join("lock");
-        let file =
-            OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(io_error("open", &path))?;
-        match file.try_lock() {
-            Ok(()) => Ok(StoreLock(file)),
-            Err(fs::TryLockError::WouldBlock) => Err(StoreError::Busy { path: self.root.clone() }),
-            Err(fs::TryLockError::Error(source)) => Err(StoreError::Io { doing: "lock", path, source }),
+        match Held::take(&path).map_err(io_error("lock", &path))? {
+            Some(held) => Ok(StoreLock(held)),
+            None => Err(StoreError::Busy { path: self.root.clone() }),
         }
     }
 
@@ -130,8 +130,9 @@ impl Store {
     pub fn partial(&self, digest: &Digest) -> Result<Partial, StoreError> {
         let path = self.partial_path(digest);
         let fail = io_error("open", &path);
-        let mut file =
-            OpenOptions::new().create(true).truncate(false).read(true).write(true).open(&path).map_err(fail)?;
+        let mut open = OpenOptions::new();
+        let open = open.create(true).truncate(false).read(true).write(true).custom_flags(no_links());
+        let mut file = open.open(&path).map_err(fail)?;
         let mut hasher = Hasher::new();
         let mut buffer = vec![0; READ_CHUNK];
         loop {
@@ -194,15 +195,47 @@ pub fn sync_folder_of(path: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
-/// Writes a small file whole or not at all: a temporary name in the same folder, sync, rename, sync.
+/// A new file beside `path`, under a name that nobody else has: `.NAME.<random>.tmp`. No link is followed, no file opened
+/// that is there already. The file gets `mode`, as far as the umask allows.
+pub fn create_beside(path: &Path, mode: u32) -> io::Result<(File, PathBuf)> {
+    loop {
+        let mut random = [0; 8];
+        getrandom::fill(&mut random).map_err(io::Error::other)?;
+        let mut name = std::ffi::OsString::from(".");
+        name.push(path.file_name().unwrap_or_default());
+        name.push(format!(".{:016x}{TEMPORARY}", u64::from_le_bytes(random)));
+        let temporary = path.with_file_name(name);
+        match OpenOptions::new().create_new(true).read(true).write(true).mode(mode).open(&temporary) {
+            Ok(file) => return Ok((file, temporary)),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// How the names of [`create_beside`] end.
+pub const TEMPORARY: &str = ".tmp";
+
+/// Writes a small file whole or not at all: a temporary name in the same folder, sync, rename, sync. A file that is there
+/// keeps its mode; a new one gets what the umask allows. A link that is there is replaced, not followed.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(".tmp");
-    let temporary = path.with_file_name(name);
-    let mut file = File::create(&temporary)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    fs::rename(&temporary, path)?;
+    let there = fs::symlink_metadata(path).ok().filter(fs::Metadata::is_file);
+    let mode = there.map(|metadata| metadata.permissions().mode() & 0o777);
+    // Never wider than it will be in the end.
+    let (mut file, temporary) = create_beside(path, mode.unwrap_or(0o666))?;
+    let written = (|| {
+        if let Some(mode) = mode {
+            file.set_permissions(fs::Permissions::from_mode(mode))?;
+        }
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        fs::rename(&temporary, path)
+    })();
+    if written.is_err() {
+        // The error that led here is the one to tell.
+        drop(fs::remove_file(&temporary));
+    }
+    written?;
     sync_folder_of(path)
 }
 
@@ -241,5 +274,54 @@ mod tests {
         assert!(matches!(store.lock(), Err(StoreError::Busy { .. })));
         drop(held);
         store.lock().unwrap();
+    }
+
+    #[test]
+    fn a_small_file_is_written_whole_through_no_link_and_keeps_its_mode() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, victim) = (folder.path().join("seen.json"), folder.path().join("victim"));
+        fs::write(&victim, "untouched").unwrap();
+        // The name that used to be taken for the temporary file, and the file itself, lead elsewhere.
+        std::os::unix::fs::symlink(&victim, folder.path().join("seen.json.tmp")).unwrap();
+        std::os::unix::fs::symlink(&victim, &path).unwrap();
+        write_atomically(&path, b"one").unwrap();
+        assert_eq!(fs::read(&victim).unwrap(), b"untouched");
+        assert!(fs::symlink_metadata(&path).unwrap().is_file());
+
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        write_atomically(&path, b"two").unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert!(write_atomically(&folder.path().join("none/x"), b"x").is_err());
+        fs::create_dir(folder.path().join("taken")).unwrap();
+        assert!(write_atomically(&folder.path().join("taken"), b"x").is_err());
+        let mut names: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        assert_eq!(names, ["seen.json", "seen.json.tmp", "taken", "victim"], "nothing is left");
+    }
+
+    #[test]
+    fn writers_of_one_small_file_do_not_meet() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state");
+        std::thread::scope(|scope| {
+            for n in 0..4_u8 {
+                let path = &path;
+                scope.spawn(move || (0..25).for_each(|_| write_atomically(path, &vec![n; 20_000]).unwrap()));
+            }
+        });
+        let bytes = fs::read(&path).unwrap();
+        assert!(bytes.len() == 20_000 && bytes.iter().all(|byte| *byte == bytes[0]), "one writer's file, whole");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_link_in_place_of_a_partial_blob_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let (digest, victim) = (Digest::of(b"x"), folder.path().join("victim"));
+        fs::write(&victim, "untouched").unwrap();
+        std::os::unix::fs::symlink(&victim, store.partial_path(&digest)).unwrap();
+        assert!(store.put(b"x").is_err());
+        assert_eq!(fs::read(&victim).unwrap(), b"untouched");
     }
 }

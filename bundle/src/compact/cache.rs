@@ -79,7 +79,7 @@ impl Cache {
     pub fn open(root: &Path, limits: Limits) -> Result<Self, CacheError> {
         // More levels find more recipes, so their number counts.
         let levels = EncoderId::levels_in_all();
-        let parameters = format!("v2-zstd-{LEVEL}-levels-{levels}-{}-{}", limits.bytes, limits.percent);
+        let parameters = format!("v3-zstd-{LEVEL}-levels-{levels}-{}-{}", limits.bytes, limits.percent);
         let folder = root.join("compact").join(parameters);
         fs::create_dir_all(&folder).map_err(io_error("make folder", &folder))?;
         Ok(Self { folder, limits, writers: AtomicU64::new(0) })
@@ -98,7 +98,12 @@ impl Cache {
             Known::Nothing => {}
         }
         let partial = self.folder.join(format!("partial-{}", self.writers.fetch_add(1, Ordering::Relaxed)));
-        let open = OpenOptions::new().create(true).truncate(true).read(true).write(true).open(&partial);
+        // What a run that was ended has left. The store is held, so nobody writes to it.
+        match fs::remove_file(&partial) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(io_error("remove", &partial)(error)),
+            _ => {}
+        }
+        let open = OpenOptions::new().create_new(true).read(true).write(true).open(&partial);
         let file = open.map_err(io_error("create", &partial))?;
         let made = make(blob, source, older, self.limits, &file)?;
         if made.is_some() {

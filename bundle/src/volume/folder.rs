@@ -8,7 +8,7 @@
 //! ```
 //! The same file through the same gate gives the same folder, so a run that was ended is simply run again.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
@@ -20,11 +20,14 @@ use super::set::Set;
 use super::shape::length_of;
 use super::split::{Sink, Tables, split};
 use crate::digest::{Digest, digest_reader};
+use crate::hold::{Held, no_links};
 use crate::room;
-use crate::store::{sync_folder_of, write_atomically};
+use crate::store::{TEMPORARY, create_beside, sync_folder_of, write_atomically};
 
 /// Says that a folder is not finished.
 const MARK: &str = "UNFINISHED";
+/// Held by whoever writes to it.
+const LOCK: &str = ".lock";
 
 /// A volume in a folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,8 +52,7 @@ pub struct Listed {
 #[derive(Debug)]
 pub struct Folder {
     path: PathBuf,
-    held: File,
-    lock: PathBuf,
+    held: Held,
 }
 
 /// Writes blocks to their places, before the heads are known. Files are opened for each block: a set may have thousands.
@@ -64,7 +66,8 @@ impl Sink for Writer<'_> {
     fn block(&mut self, volume: u32, stripe: u32, bytes: &[u8]) -> io::Result<()> {
         let path = self.folder.partial(volume);
         let mut open = OpenOptions::new();
-        let file = open.create(true).truncate(stripe == 0).write(true).mode(0o644).open(path)?;
+        let file =
+            open.create(true).truncate(stripe == 0).write(true).mode(0o644).custom_flags(no_links()).open(path)?;
         file.write_all_at(bytes, self.first + u64::from(stripe) * self.block)
     }
 }
@@ -73,26 +76,28 @@ impl Folder {
     /// Claims a folder that is new, empty, or was left unfinished by an earlier run for the same `work` (one line).
     pub fn claim(path: &Path, work: &str) -> Result<Self, VolumeError> {
         fs::create_dir_all(path).map_err(io("make", path))?;
-        let lock = path.join(".lock");
-        let mark = path.join(MARK);
+        let (lock, mark) = (path.join(LOCK), path.join(MARK));
         let text = format!(
             "ferry is writing volumes here, or was ended before it was done: carry nothing away yet.\n{work}\n"
         );
-        let entries = fs::read_dir(path).map_err(io("list", path))?;
-        let ours = [".lock", "UNFINISHED.tmp"];
-        let empty = entries.flatten().all(|entry| ours.iter().any(|name| entry.file_name() == *name));
-        if !empty && fs::read(&mark).ok().as_deref() != Some(text.as_bytes()) {
-            return Err(VolumeError::Exists { path: path.to_owned() });
-        }
-        let held =
-            OpenOptions::new().create(true).truncate(false).write(true).open(&lock).map_err(io("open", &lock))?;
-        match held.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(VolumeError::Busy { path: path.to_owned() }),
-            Err(TryLockError::Error(source)) => return Err(VolumeError::Io { doing: "lock", path: lock, source }),
+        let check = || {
+            let mut entries = fs::read_dir(path).map_err(io("list", path))?.flatten();
+            let empty = entries.all(|entry| is_ours(&entry.file_name().to_string_lossy()));
+            if empty || fs::read(&mark).ok().as_deref() == Some(text.as_bytes()) {
+                return Ok(());
+            }
+            Err(VolumeError::Exists { path: path.to_owned() })
+        };
+        // Before anything is made in it, and again when nobody else can change it.
+        check()?;
+        let held = Held::take(&lock).map_err(io("lock", &lock))?;
+        let held = held.ok_or_else(|| VolumeError::Busy { path: path.to_owned() })?;
+        if let Err(error) = check() {
+            held.remove().map_err(io("remove", &lock))?;
+            return Err(error);
         }
         write_atomically(&mark, text.as_bytes()).map_err(io("write", &mark))?;
-        Ok(Self { path: path.to_owned(), held, lock })
+        Ok(Self { path: path.to_owned(), held })
     }
 
     /// Where it is.
@@ -115,12 +120,10 @@ impl Folder {
     /// Leaves the folder as it was claimed, if nothing has been written: another gate may be tried in it. What can't be
     /// removed stays, and only means that.
     fn release(&self) {
-        let ours = [MARK, ".lock"];
         let mut entries = fs::read_dir(&self.path).into_iter().flatten().flatten();
-        if entries.all(|entry| ours.iter().any(|name| entry.file_name() == *name)) {
-            for name in ours {
-                fs::remove_file(self.path.join(name)).ok();
-            }
+        if entries.all(|entry| [MARK, LOCK].iter().any(|name| entry.file_name() == *name)) {
+            fs::remove_file(self.path.join(MARK)).ok();
+            self.held.remove().ok();
         }
     }
 
@@ -181,14 +184,17 @@ impl Folder {
                 fs::remove_file(&path).map_err(io("remove", &path))?;
             }
         }
-        // Removed while held, so that nobody can hold a file that is gone.
-        fs::remove_file(&self.lock).map_err(io("remove", &self.lock))?;
         let mark = self.path.join(MARK);
         fs::remove_file(&mark).map_err(io("remove", &mark))?;
-        sync_folder_of(&mark).map_err(io("sync", &self.path))?;
-        drop(self.held);
-        Ok(())
+        // The lock goes last: until then nobody else takes the folder for one that he may write to.
+        self.held.remove().map_err(io("remove the lock of", &self.path))?;
+        sync_folder_of(&mark).map_err(io("sync", &self.path))
     }
+}
+
+/// Whether a file may stand in a folder that counts as empty: a run that was ended may have left it.
+fn is_ours(name: &str) -> bool {
+    name == LOCK || (name.strip_prefix('.').is_some_and(|name| name.starts_with(MARK)) && name.ends_with(TEMPORARY))
 }
 
 /// Writes a volume's heads and end mark around its blocks.
@@ -225,17 +231,18 @@ pub fn is_finished(path: &Path) -> bool {
     path.join("SHA256SUMS").is_file() && !path.join(MARK).exists()
 }
 
-/// Creates a file in a folder that must not have it, writes through `fill`, syncs, and gives it its name.
+/// Creates a file under a name of its own, writes through `fill`, syncs, and gives it its name.
 pub(super) fn create(path: &Path, fill: impl FnOnce(&File) -> io::Result<()>) -> Result<(), VolumeError> {
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(".partial");
-    let temporary = path.with_file_name(name);
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder).map_err(io("make", folder))?;
     }
-    let mut file = File::create(&temporary).map_err(io("create", &temporary))?;
-    fill(&file).and_then(|()| file.flush()).map_err(io("write", &temporary))?;
-    file.sync_all().map_err(io("sync", &temporary))?;
-    fs::rename(&temporary, path).map_err(io("rename", &temporary))?;
+    let (mut file, temporary) = create_beside(path, 0o644).map_err(io("create a file beside", path))?;
+    let written = fill(&file).and_then(|()| file.flush()).and_then(|()| file.sync_all());
+    let written = written.and_then(|()| fs::rename(&temporary, path));
+    if written.is_err() {
+        // The error that led here is the one to tell.
+        drop(fs::remove_file(&temporary));
+    }
+    written.map_err(io("write", path))?;
     sync_folder_of(path).map_err(io("sync the folder of", path))
 }

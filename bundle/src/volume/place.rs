@@ -8,7 +8,7 @@
 //! ```
 
 use std::collections::BTreeMap;
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File, OpenOptions};
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
@@ -17,15 +17,19 @@ use super::gather::Assembly;
 use super::head::{Head, Run, head_length, neighbours_of, volume_length};
 use super::join::{JoinError, join};
 use crate::digest::digest_reader;
+use crate::hold::{Held, no_links};
 use crate::room;
 use crate::store::sync_folder_of;
+
+/// The lock file's name.
+const LOCK: &str = "lock";
 
 /// A claim on a file that is to be received.
 #[derive(Debug)]
 pub struct Place {
     output: PathBuf,
     kept: PathBuf,
-    held: File,
+    held: Held,
 }
 
 fn beside(path: &Path, suffix: &str) -> PathBuf {
@@ -41,15 +45,18 @@ impl Place {
             return Err(VolumeError::Exists { path: output.to_owned() });
         }
         let kept = beside(output, ".receiving");
-        fs::create_dir_all(&kept).map_err(io("make", &kept))?;
-        let lock = kept.join("lock");
-        let held =
-            OpenOptions::new().create(true).truncate(false).write(true).open(&lock).map_err(io("open", &lock))?;
-        match held.try_lock() {
-            Ok(()) => Ok(Self { output: output.to_owned(), kept, held }),
-            Err(TryLockError::WouldBlock) => Err(VolumeError::Busy { path: output.to_owned() }),
-            Err(TryLockError::Error(source)) => Err(VolumeError::Io { doing: "lock", path: lock, source }),
-        }
+        let lock = kept.join(LOCK);
+        let held = loop {
+            fs::create_dir_all(&kept).map_err(io("make", &kept))?;
+            match Held::take(&lock) {
+                Ok(held) => break held,
+                // Another receiver has just ended and removed the folder.
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                Err(error) => return Err(io("lock", &lock)(error)),
+            }
+        };
+        let held = held.ok_or_else(|| VolumeError::Busy { path: output.to_owned() })?;
+        Ok(Self { output: output.to_owned(), kept, held })
     }
 
     /// Where blocks of earlier rounds are.
@@ -80,7 +87,8 @@ impl Place {
         let needed = assembly.plan.set.length.saturating_sub(room::taken_by(&partial));
         room::check(room::folder_of(&self.output), needed)?;
         let mut open = OpenOptions::new();
-        let file = open.create(true).truncate(false).read(true).write(true).mode(0o644).open(&partial);
+        let open = open.create(true).truncate(false).read(true).write(true).mode(0o644).custom_flags(no_links());
+        let file = open.open(&partial);
         let file = file.map_err(io("open", &partial))?;
         let mut there = Vec::new();
         let repaired = join(assembly, |at, piece| {
@@ -155,7 +163,8 @@ impl Place {
     /// then found by its blocks, as it was now.
     fn volume(path: &Path, assembly: &Assembly, index: u32) -> Result<File, VolumeError> {
         let mut open = OpenOptions::new();
-        let file = open.create(true).truncate(false).read(true).write(true).mode(0o644).open(path);
+        let open = open.create(true).truncate(false).read(true).write(true).mode(0o644).custom_flags(no_links());
+        let file = open.open(path);
         let file = file.map_err(io("open", path))?;
         let (plan, set) = (&assembly.plan, &assembly.plan.set);
         let length = volume_length(plan.bytes.len(), set.volumes(), set.stripes(), set.block_size);
@@ -181,18 +190,27 @@ impl Place {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(io("remove", &partial)(error)),
             _ => {}
         }
-        fs::remove_dir_all(&self.kept).map_err(io("remove", &self.kept))?;
-        drop(self.held);
+        for entry in fs::read_dir(&self.kept).map_err(io("list", &self.kept))?.flatten() {
+            if entry.file_name() != LOCK {
+                fs::remove_file(entry.path()).map_err(io("remove", &entry.path()))?;
+            }
+        }
+        self.leave();
         Ok(())
     }
 
     /// Lets go of the place; the folder goes if nothing is kept in it.
     pub fn release(self) {
         let empty = fs::read_dir(&self.kept)
-            .is_ok_and(|mut entries| entries.all(|entry| entry.is_ok_and(|entry| entry.file_name() == "lock")));
+            .is_ok_and(|mut entries| entries.all(|entry| entry.is_ok_and(|entry| entry.file_name() == LOCK)));
         if empty {
-            // A leftover does no harm.
-            drop(fs::remove_dir_all(&self.kept));
+            self.leave();
         }
+    }
+
+    /// Removes the lock, and the folder unless the next receiver is in it already. A leftover does no harm.
+    fn leave(self) {
+        drop(self.held.remove());
+        drop(fs::remove_dir(&self.kept));
     }
 }

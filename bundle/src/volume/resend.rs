@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
-use std::os::unix::fs::FileExt as _;
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use super::code::Resend;
@@ -16,6 +16,7 @@ use super::head::{Head, Run, head_length, neighbours_of};
 use super::need::Need;
 use super::set::{Set, SetPlan};
 use super::split::{Sink, split};
+use crate::hold::no_links;
 
 /// A volume that was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -95,7 +96,8 @@ impl Sink for Picker<'_> {
         }
         let n = self.written.entry(volume).or_default();
         let mut open = OpenOptions::new();
-        let file = open.create(true).truncate(*n == 0).write(true).open(partial(self.folder, volume))?;
+        let open = open.create(true).truncate(*n == 0).write(true).custom_flags(no_links());
+        let file = open.open(partial(self.folder, volume))?;
         file.write_all_at(bytes, self.firsts[&volume] + *n * self.block)?;
         *n += 1;
         Ok(())

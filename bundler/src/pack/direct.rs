@@ -11,7 +11,7 @@
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::Write as _;
-use std::os::unix::fs::FileExt as _;
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -19,7 +19,9 @@ use ferry_bundle_format::Digest;
 use ferry_bundle_format::archive::Region;
 use ferry_bundle_format::assemble::{Place, SignedBundle};
 use ferry_bundle_format::digest::{Hasher, READ_CHUNK};
+use ferry_bundle_format::hold::no_links;
 use ferry_bundle_format::lock::contents::Blob;
+use ferry_bundle_format::room;
 
 use super::{Output, PackError};
 use crate::fetch::{FetchError, Sink, Target};
@@ -50,20 +52,23 @@ impl Direct {
         let temporary = output.temporary().to_owned();
         let file = match &came {
             Some(_) => {
-                OpenOptions::new().read(true).write(true).open(&temporary).map_err(io_error("open", &temporary))?
+                let mut open = OpenOptions::new();
+                let open = open.read(true).write(true).custom_flags(no_links()).open(&temporary);
+                open.map_err(io_error("open", &temporary))?
             }
-            None => output.create()?,
+            None => {
+                // Before the file is made: nothing is left where there is no room. What an earlier run left is written over.
+                output.check_space(length.saturating_sub(room::taken_by(&temporary)))?;
+                output.create()?
+            }
         };
         let allocated = file.metadata().map_or(0, |metadata| std::os::unix::fs::MetadataExt::blocks(&metadata) * 512);
-        if came.is_none() {
-            output.check_space(length)?;
-        }
         // The head and the documents are small: they are written every time, whatever was there.
         file.set_len(length).map_err(io_error("size", &temporary))?;
         for (offset, bytes) in bundle.skeleton() {
             file.write_all_at(&bytes, offset).map_err(io_error("write", &temporary))?;
         }
-        let open = OpenOptions::new().create(true).append(true).open(output.journal());
+        let open = OpenOptions::new().create(true).append(true).custom_flags(no_links()).open(output.journal());
         let mut journal = open.map_err(io_error("open", output.journal()))?;
         if came.is_none() {
             journal.set_len(0).map_err(io_error("empty", output.journal()))?;
@@ -219,5 +224,55 @@ impl Sink for DirectSink {
             return Err(FetchError::Digest { digest: self.digest, actual, from: String::new() });
         }
         self.note()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ferry_bundle_format::assemble::UnsignedBundle;
+    use ferry_bundle_format::fake::Fake;
+
+    #[test]
+    fn nothing_is_left_on_a_disk_that_is_too_small() {
+        let mut lock = Fake::new(1, 50).lock;
+        let file = lock.files[0].clone();
+        // 31 TiB of files.
+        for n in 0..4000_u32 {
+            let mut huge = file.clone();
+            huge.digest = Digest::of(&n.to_le_bytes());
+            huge.size = (8 << 30) - 1;
+            huge.name = serde_json::from_value(format!("huge-{n}").into()).unwrap();
+            lock.files.push(huge);
+        }
+        let bundle = UnsignedBundle::of(&lock).unwrap().leave_unsigned_insecurely();
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("site.ferry");
+        let there = |folder: &Path| std::fs::read_dir(folder).unwrap().count();
+        let refused = Direct::begin(&bundle, &path, false).map(|_| ());
+        assert!(matches!(refused, Err(PackError::Room(_))), "{refused:?}");
+        assert_eq!(there(folder.path()), 0);
+
+        // What an earlier run of another lock has left stays as it is.
+        let partial = folder.path().join("site.ferry.partial");
+        std::fs::write(&partial, "what was brought so far").unwrap();
+        assert!(Direct::begin(&bundle, &path, false).is_err());
+        assert_eq!(std::fs::read(&partial).unwrap(), b"what was brought so far");
+    }
+
+    #[test]
+    fn two_makers_of_one_file_never_hold_it_together() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("site.ferry");
+        let first = Output::claim(&path, false).unwrap();
+        assert!(matches!(Output::claim(&path, false), Err(PackError::Busy { .. })));
+        // Who waited for the first one's lock file holds a file without a name when the first one ends.
+        let waiting = OpenOptions::new().write(true).open(folder.path().join("site.ferry.lock")).unwrap();
+        drop(first);
+        waiting.try_lock().unwrap();
+        let second = Output::claim(&path, false).unwrap();
+        assert!(matches!(Output::claim(&path, false), Err(PackError::Busy { .. })));
+        drop(second);
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
     }
 }

@@ -1,10 +1,11 @@
 //! The file in the making: its temporary name beside the final one, held by one process, renamed at the end.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, OpenOptions};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use ferry_bundle_format::assemble::SignedBundle;
+use ferry_bundle_format::hold::{Held, no_links};
 use ferry_bundle_format::room;
 use ferry_bundle_format::store::sync_folder_of;
 
@@ -32,8 +33,7 @@ pub struct Output {
     path: PathBuf,
     temporary: PathBuf,
     journal: PathBuf,
-    held: File,
-    lock: PathBuf,
+    held: Held,
 }
 
 fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
@@ -61,15 +61,10 @@ impl Output {
             _ => {}
         }
         let lock = with_suffix(path, ".lock");
-        let held =
-            OpenOptions::new().create(true).truncate(false).write(true).open(&lock).map_err(error("open", &lock))?;
-        match held.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(PackError::Busy { path: path.to_owned() }),
-            Err(TryLockError::Error(source)) => return Err(PackError::Io { doing: "lock", path: lock, source }),
-        }
+        let held = Held::take(&lock).map_err(error("lock", &lock))?;
+        let held = held.ok_or_else(|| PackError::Busy { path: path.to_owned() })?;
         let (temporary, journal) = (with_suffix(path, ".partial"), with_suffix(path, ".partial.journal"));
-        Ok(Self { path: path.to_owned(), temporary, journal, held, lock })
+        Ok(Self { path: path.to_owned(), temporary, journal, held })
     }
 
     /// The folder it will stand in.
@@ -93,9 +88,9 @@ impl Output {
 
     /// The temporary file, empty.
     pub(crate) fn create(&self) -> Result<File, PackError> {
-        let open =
-            OpenOptions::new().create(true).truncate(true).read(true).write(true).mode(0o644).open(&self.temporary);
-        open.map_err(error("create", &self.temporary))
+        let mut open = OpenOptions::new();
+        let open = open.create(true).truncate(true).read(true).write(true).mode(0o644).custom_flags(no_links());
+        open.open(&self.temporary).map_err(error("create", &self.temporary))
     }
 
     /// Syncs, gives the file its name, and leaves nothing else behind.
@@ -115,9 +110,8 @@ impl Output {
 
 impl Drop for Output {
     fn drop(&mut self) {
-        // Removed while still held, so that nobody can hold a file that is gone. A leftover would do no harm.
-        let _ = std::fs::remove_file(&self.lock);
-        let _ = self.held.unlock();
+        // A leftover would do no harm.
+        let _ = self.held.remove();
     }
 }
 
