@@ -284,6 +284,118 @@ fn every_bit_of_heads_and_parity_is_missed_and_harms_nothing() {
     }
 }
 
+/// A volume on a medium with sectors that can't be read.
+#[derive(Debug)]
+struct Scratched {
+    bytes: Vec<u8>,
+    bad: Vec<std::ops::Range<usize>>,
+}
+
+impl Carrier for Scratched {
+    fn name(&self) -> String {
+        "scratched".into()
+    }
+
+    fn length(&self) -> u64 {
+        self.bytes.len() as u64
+    }
+
+    fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> std::io::Result<()> {
+        let from = usize::try_from(offset).unwrap();
+        let bytes = self.bytes.get(from..from + buffer.len()).ok_or(std::io::ErrorKind::UnexpectedEof)?;
+        if self.bad.iter().any(|bad| bad.start < from + buffer.len() && from < bad.end) {
+            return Err(std::io::Error::from_raw_os_error(5));
+        }
+        buffer.copy_from_slice(bytes);
+        Ok(())
+    }
+}
+
+#[test]
+fn an_unreadable_sector_costs_the_blocks_that_lie_in_it_and_no_more() {
+    const SECTOR: usize = 512;
+    let file = noise(11, 6 * 1024 * 90);
+    let (tables, volumes) = split_bytes(set(file.len(), 6, 2, 1024), &file).expect("a split");
+    let (one, head) = (&volumes[2], tables.whole_head(2).encode().len());
+    let (length, stripes) = (one.len(), 90);
+    assert!(head > 6 * SECTOR, "a head of several sectors: {head}");
+    let blocks = head..head + stripes * 1024;
+    let sector = |at: usize| at / SECTOR * SECTOR..at / SECTOR * SECTOR + SECTOR;
+    let second = blocks.end;
+    let places: Vec<Vec<std::ops::Range<usize>>> = vec![
+        vec![sector(0)],
+        vec![sector(head / 2)],
+        vec![sector(head - 1)],
+        vec![sector(blocks.start + 700)],
+        vec![sector(blocks.start + 45 * 1024)],
+        vec![sector(blocks.end - 1)],
+        vec![sector(second + 600)],
+        vec![sector(second + head / 2)],
+        vec![sector(length - 1)],
+        vec![sector(0), sector(blocks.start + 10 * 1024)],
+        // Both copies of the head, at different places: one is completed from the other.
+        vec![sector(600), sector(second + head / 2)],
+        vec![sector(0), sector(second + head / 2)],
+        vec![sector(head / 2), sector(length - 1)],
+        // Both copies at the same place, or all of both: known by its blocks.
+        vec![0..head, second..length],
+        vec![sector(0), sector(length - 1), second..length],
+        vec![0..SECTOR, sector(blocks.start + 1024), sector(blocks.start + 50 * 1024), sector(length - 1)],
+    ];
+    for bad in places {
+        let hit = |stripe: usize| {
+            let (from, to) = (blocks.start + stripe * 1024, blocks.start + (stripe + 1) * 1024);
+            bad.iter().any(|bad| bad.start < to && from < bad.end)
+        };
+        let expected = u32::try_from((0..stripes).filter(|&stripe| !hit(stripe)).count()).unwrap();
+        let others = volumes.iter().enumerate().filter(|(n, _)| *n != 2).map(|(n, bytes)| read(&format!("{n}"), bytes));
+        let scratched = Arc::new(Scratched { bytes: one.clone(), bad: bad.clone() });
+        let gathering = gather(others.chain([scan(scratched, &|_| ())]));
+        assert_eq!(only(&gathering).good(2), expected, "{bad:?}: {:?}", gathering.strangers);
+        assert!(gathering.strangers.is_empty(), "{bad:?}");
+        assert_eq!(joined(only(&gathering)).expect("enough"), file, "{bad:?}");
+    }
+    // Nothing of it can be read: it is said so, and takes no time for each of its sectors.
+    let nothing = Arc::new(Scratched { bytes: one.clone(), bad: vec![0..length] });
+    let gathering = gather([read("0", &volumes[0]), scan(nothing, &|_| ())]);
+    assert!(matches!(&gathering.strangers[..], [(_, Stranger::Unreadable(why))] if why.contains("error")));
+}
+
+#[test]
+fn a_volume_whose_length_and_date_do_not_move_is_read_again_until_it_is_whole() {
+    let file = noise(12, 4 * 64 * 8);
+    let (_, volumes) = split_bytes(set(file.len(), 4, 0, 64), &file).expect("a split");
+    let half = volumes[1].len() / 2;
+    for begun in [half, 0, 1] {
+        let folder = scratch();
+        let path = folder.path().join("copied");
+        std::fs::write(folder.path().join("other"), &volumes[0]).unwrap();
+        // All of the length at once, and the first part of the content.
+        let mut bytes = vec![0; volumes[1].len()];
+        bytes[..begun].copy_from_slice(&volumes[1][..begun]);
+        std::fs::write(&path, &bytes).unwrap();
+        let date = std::fs::metadata(&path).unwrap().modified().unwrap();
+        let mut looker = Looker::default();
+        let places = [folder.path().to_owned()];
+        let good = |looker: &mut Looker| {
+            let (gathering, _) = looker.look(&places, None, 1, &|_| ()).unwrap();
+            only(&gathering).good(1)
+        };
+        assert!(good(&mut looker) < 8, "{begun}");
+        std::fs::write(&path, &volumes[1]).unwrap();
+        std::fs::File::options().write(true).open(&path).unwrap().set_modified(date).unwrap();
+        assert!((0..3).any(|_| good(&mut looker) == 8), "{begun}: within three looks");
+        // A whole one is not read again.
+        let read = AtomicUsize::new(0);
+        looker
+            .look(&places, None, 1, &|_| {
+                read.fetch_add(1, Ordering::Relaxed);
+            })
+            .unwrap();
+        assert_eq!(read.into_inner(), 0, "{begun}");
+    }
+}
+
 fn holder_of(scanned: Scanned) -> Holder {
     match scanned.verdict {
         Verdict::Volume(holding) => Holder { carrier: scanned.carrier, holding: Arc::new(holding) },

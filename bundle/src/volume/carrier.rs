@@ -1,7 +1,8 @@
 //! A carrier: a file that may be a volume, read by position. Nothing is believed of its name, size or date.
 //!
 //! Its heads are looked for at the beginning and, by the end mark, at the end: a carrier that was cut, or to which something
-//! was added, still has one of them, and its blocks are counted from that one.
+//! was added, still has one of them, and its blocks are counted from that one. A sector that can't be read costs the copy in
+//! which it lies; where both copies have such sectors, one is completed from the other.
 
 use std::fs::File;
 use std::io;
@@ -100,63 +101,127 @@ pub struct Ends {
 }
 
 /// Looks at both ends of a carrier.
-pub fn ends(carrier: &dyn Carrier) -> io::Result<Ends> {
-    let front_bytes = at_front(carrier)?;
-    let end_bytes = at_end(carrier)?;
-    let front = front_bytes.as_ref().map_err(Clone::clone).and_then(|bytes| Head::decode(bytes));
-    let (mut from_front, mut from_end) = (None, None);
-    if front.is_ok() {
-        from_front = front_bytes.as_ref().ok().map(|bytes| bytes.len() as u64);
-    }
+pub fn ends(carrier: &dyn Carrier) -> Ends {
+    let first_bytes = read_small::<FIXED>(carrier, Some(0)).and_then(|fixed| head::claimed_length(&fixed));
+    let mark_at = carrier.length().checked_sub(END as u64);
+    let mark = read_small::<END>(carrier, mark_at).and_then(|mark| head::length_before_end(&mark));
+    // Where one of the two lengths can't be read, the other one stands for both.
+    let front = instead(&first_bytes, &mark).and_then(|length| HeadCopy::read(carrier, Some(0), length));
+    let end = instead(&mark, &first_bytes).and_then(|length| {
+        let at = mark_at.and_then(|mark_at| mark_at.checked_sub(length as u64));
+        HeadCopy::read(carrier, at, length)
+    });
+
     let blocks_before = |head: &Head, at: u64| {
         let blocks = i64::from(head.blocks()) * i64::from(head.plan.set.block_size);
         Some(i64::try_from(at).unwrap_or(i64::MAX) - blocks)
     };
-    let (mut head, mut end) = (None, Ok(()));
-    match (&front, end_bytes) {
+    let whole = |copy: &Result<HeadCopy, HeadError>| copy.as_ref().map_err(Clone::clone).and_then(HeadCopy::whole);
+    let (front_bytes, end_bytes) = (whole(&front), whole(&end));
+    let decoded = front_bytes.clone().and_then(|bytes| Head::decode(&bytes));
+    let (mut from_front, mut from_end) = (None, None);
+    if let (Ok(_), Ok(bytes)) = (&decoded, &front_bytes) {
+        from_front = Some(bytes.len() as u64);
+    }
+    let end_at = end.as_ref().map_or(0, |copy| copy.at);
+    let (mut head, mut end_state) = (None, mark.map(|_| ()));
+    match (&decoded, end_bytes) {
         // The usual case: the same bytes twice, of which one copy is decoded.
-        (Ok(first), Ok((second, at))) if front_bytes.as_ref() == Ok(&second) => from_end = blocks_before(first, at),
+        (Ok(first), Ok(second)) if front_bytes.as_ref() == Ok(&second) => from_end = blocks_before(first, end_at),
         // Two volumes in one file: the first counts, the second copy is another volume's.
-        (Ok(_), Ok(_)) => end = Err(HeadError::Lies("its two heads differ".into())),
-        (Err(_), Ok((second, at))) => match Head::decode(&second) {
+        (Ok(_), Ok(_)) => end_state = end_state.and(Err(HeadError::Lies("its two heads differ".into()))),
+        (Err(_), Ok(second)) => match Head::decode(&second) {
             Ok(decoded) => {
-                from_end = blocks_before(&decoded, at);
+                from_end = blocks_before(&decoded, end_at);
                 head = Some(decoded);
             }
-            Err(error) => end = Err(error),
+            Err(error) => end_state = end_state.and(Err(error)),
         },
-        (_, Err(error)) => end = Err(error),
+        (_, Err(error)) => end_state = end_state.and(Err(error)),
     }
-    let state = front.as_ref().map(|_| ()).map_err(Clone::clone);
-    Ok(Ends { head: front.ok().or(head), from_front, from_end, front: state, end })
+    if let (Err(_), None, Ok(front), Ok(end)) = (&decoded, &head, &front, &end) {
+        head = front.completed(end).or_else(|| end.completed(front));
+        from_front = head.as_ref().map(|_| front.bytes.len() as u64);
+        from_end = head.as_ref().and_then(|head| blocks_before(head, end.at));
+    }
+    let state = decoded.as_ref().map(|_| ()).map_err(Clone::clone);
+    Ends { head: decoded.ok().or(head), from_front, from_end, front: state, end: end_state }
 }
 
-fn at_front(carrier: &dyn Carrier) -> io::Result<Result<Vec<u8>, HeadError>> {
-    if carrier.length() < FIXED as u64 {
-        return Ok(Err(HeadError::NotAHead));
+/// A length, or the other copy's where this one can't be read.
+fn instead(one: &Result<usize, HeadError>, other: &Result<usize, HeadError>) -> Result<usize, HeadError> {
+    match (one, other) {
+        (Err(HeadError::Unreadable(_)), Ok(length)) => Ok(*length),
+        _ => one.clone(),
     }
-    let mut fixed = [0; FIXED];
-    carrier.read_exact_at(&mut fixed, 0)?;
-    let length = match head::claimed_length(&fixed) {
-        Ok(length) if length as u64 <= carrier.length() => length,
-        Ok(_) => return Ok(Err(HeadError::Damaged)),
-        Err(error) => return Ok(Err(error)),
-    };
-    let mut bytes = vec![0; length];
-    carrier.read_exact_at(&mut bytes, 0)?;
-    Ok(Ok(bytes))
 }
 
-fn at_end(carrier: &dyn Carrier) -> io::Result<Result<(Vec<u8>, u64), HeadError>> {
-    let Some(mark_at) = carrier.length().checked_sub(END as u64) else { return Ok(Err(HeadError::NotAHead)) };
-    let mut mark = [0; END];
-    carrier.read_exact_at(&mut mark, mark_at)?;
-    let length = match head::length_before_end(&mark) {
-        Ok(length) => length,
-        Err(error) => return Ok(Err(error)),
-    };
-    let Some(at) = mark_at.checked_sub(length as u64) else { return Ok(Err(HeadError::Damaged)) };
-    let mut bytes = vec![0; length];
-    carrier.read_exact_at(&mut bytes, at)?;
-    Ok(Ok((bytes, at)))
+fn read_small<const N: usize>(carrier: &dyn Carrier, at: Option<u64>) -> Result<[u8; N], HeadError> {
+    let at = at.filter(|at| at.saturating_add(N as u64) <= carrier.length()).ok_or(HeadError::NotAHead)?;
+    let mut bytes = [0; N];
+    let read = carrier.read_exact_at(&mut bytes, at);
+    read.map(|()| bytes).map_err(|error| HeadError::Unreadable(error.to_string()))
+}
+
+/// One copy of the head, as far as the medium gives it.
+#[derive(Debug)]
+struct HeadCopy {
+    at: u64,
+    bytes: Vec<u8>,
+    /// What could not be read, and why.
+    holes: Vec<std::ops::Range<usize>>,
+    why: String,
+}
+
+/// In what pieces a copy is read that can't be read at once: a page, then a sector.
+const PIECES: [usize; 2] = [4096, 512];
+/// How many pieces may fail before the rest is given up: each may take a drive seconds.
+const MOST_FAILED: usize = 256;
+
+impl HeadCopy {
+    fn read(carrier: &dyn Carrier, at: Option<u64>, length: usize) -> Result<Self, HeadError> {
+        let within = |at: &u64| at.saturating_add(length as u64) <= carrier.length();
+        let at = at.filter(within).ok_or(HeadError::Damaged)?;
+        let mut copy = Self { at, bytes: vec![0; length], holes: Vec::new(), why: String::new() };
+        if let Err(error) = carrier.read_exact_at(&mut copy.bytes, at) {
+            copy.why = error.to_string();
+            copy.pieces(carrier, 0..length, &PIECES);
+        }
+        Ok(copy)
+    }
+
+    /// Reads a stretch piece by piece, each of them within one page or sector of the carrier.
+    fn pieces(&mut self, carrier: &dyn Carrier, stretch: std::ops::Range<usize>, sizes: &[usize]) {
+        let Some((&size, smaller)) = sizes.split_first() else {
+            self.bytes[stretch.clone()].fill(0);
+            self.holes.push(stretch);
+            return;
+        };
+        let mut from = stretch.start;
+        while from < stretch.end {
+            let within = usize::try_from((self.at + from as u64) % size as u64).expect("below the size of a piece");
+            let to = stretch.end.min(from + size - within);
+            let given_up = self.holes.len() >= MOST_FAILED;
+            if given_up || carrier.read_exact_at(&mut self.bytes[from..to], self.at + from as u64).is_err() {
+                self.pieces(carrier, from..to, if given_up { &[] } else { smaller });
+            }
+            from = to;
+        }
+    }
+
+    fn whole(&self) -> Result<Vec<u8>, HeadError> {
+        if self.holes.is_empty() { Ok(self.bytes.clone()) } else { Err(HeadError::Unreadable(self.why.clone())) }
+    }
+
+    /// The head, with what could not be read of this copy taken from the other.
+    fn completed(&self, other: &Self) -> Option<Head> {
+        if self.holes.is_empty() || self.bytes.len() != other.bytes.len() {
+            return None;
+        }
+        let mut bytes = self.bytes.clone();
+        for hole in &self.holes {
+            bytes[hole.clone()].copy_from_slice(&other.bytes[hole.clone()]);
+        }
+        Head::decode(&bytes).ok()
+    }
 }

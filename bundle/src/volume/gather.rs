@@ -74,7 +74,13 @@ impl Gathering {
                 None if (&front, &end) == (&HeadError::NotAHead, &HeadError::NotAHead) => {
                     gathering.strangers.push((carrier.name(), Stranger::NotAVolume));
                 }
-                None => gathering.strangers.push((carrier.name(), Stranger::Headless(front, end))),
+                None => {
+                    let stranger = match (front, end) {
+                        (HeadError::Unreadable(why), _) | (_, HeadError::Unreadable(why)) => Stranger::Unreadable(why),
+                        (front, end) => Stranger::Headless(front, end),
+                    };
+                    gathering.strangers.push((carrier.name(), stranger));
+                }
             }
         }
         gathering
@@ -83,7 +89,6 @@ impl Gathering {
     fn admit(&mut self, scanned: Scanned) {
         let name = scanned.carrier.name();
         match scanned.verdict {
-            Verdict::Unreadable(why) => self.strangers.push((name, Stranger::Unreadable(why))),
             Verdict::TooMuch => self.strangers.push((name, Stranger::TooMuch)),
             Verdict::NoHead(front, end) => self.headless.push((scanned.carrier, front, end)),
             Verdict::Volume(holding) => {

@@ -65,6 +65,9 @@ pub enum HeadError {
     /// Its descriptor.
     #[error(transparent)]
     Set(#[from] SetError),
+    /// The medium does not give its bytes.
+    #[error("it can't be read: {0}")]
+    Unreadable(String),
 }
 
 /// Whose tables the head of `index` carries beside its own.

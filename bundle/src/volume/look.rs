@@ -1,6 +1,9 @@
-//! Looking: every file below some folders, read once and again only when it has changed. Folders may be read-only; nothing
-//! is written to them. Names, dates and mode bits decide nothing: a file whose size and date are as before is not read
-//! anew, and all that is taken from it is compared once more when it is used.
+//! Looking: every file below some folders. Folders may be read-only; nothing is written to them. Names, dates and mode bits
+//! decide nothing: all that is taken from a file is compared once more when it is used.
+//!
+//! A whole volume whose size and date are as before is not read again. What is no whole volume may be one that is being
+//! copied: some ways of copying give a file its full length at once, and some file systems do not move its date. It is
+//! read again after one look, then after two, four, and so on.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -12,7 +15,7 @@ use std::time::SystemTime;
 use super::carrier::FileCarrier;
 use super::error::{VolumeError, io};
 use super::gather::Gathering;
-use super::scan::{Scanned, Shared, look, scan};
+use super::scan::{Scanned, Shared, Verdict, look, scan};
 
 /// How deep folders are followed.
 const DEPTH: usize = 8;
@@ -22,12 +25,37 @@ pub const MAX_FILES: usize = 100_000;
 /// By what a changed file is noticed.
 type Stamp = (u64, Option<SystemTime>);
 
+/// After how many looks, at most, a file is read again that is no whole volume.
+const LONGEST_PAUSE: u64 = 32;
+
 /// What has been read so far.
 #[derive(Debug, Default)]
 pub struct Looker {
-    seen: BTreeMap<PathBuf, (Stamp, Scanned)>,
+    seen: BTreeMap<PathBuf, Seen>,
     shared: Shared,
     heads_only: bool,
+    /// How many looks there have been.
+    looks: u64,
+}
+
+/// A file that was read.
+#[derive(Debug)]
+struct Seen {
+    stamp: Stamp,
+    scanned: Scanned,
+    /// For how many looks it is left alone, though it is no whole volume.
+    pause: u64,
+    /// In which look it was read.
+    look: u64,
+}
+
+impl Seen {
+    /// Whether it is to be read in this look, if its stamp is this.
+    fn is_due(&self, stamp: Stamp, kept: bool, look: u64) -> bool {
+        // What ferry keeps has gaps by intention, and nobody else writes to it.
+        let settled = kept || matches!(&self.scanned.verdict, Verdict::Volume(holding) if holding.is_whole());
+        self.stamp != stamp || (!settled && look >= self.look + self.pause)
+    }
 }
 
 /// A file that was found.
@@ -72,9 +100,11 @@ impl Looker {
         found.dedup_by(|a, b| a.path == b.path);
         let count = found.iter().filter(|one| !one.kept).count();
         self.seen.retain(|path, _| found.binary_search_by(|one| one.path.cmp(path)).is_ok());
-        found.retain(|one| self.seen.get(&one.path).is_none_or(|(stamp, _)| *stamp != one.stamp));
+        self.looks += 1;
+        let is_due = |one: &Candidate, seen: &Seen| seen.is_due(one.stamp, one.kept, self.looks);
+        found.retain(|one| self.seen.get(&one.path).is_none_or(|seen| is_due(one, seen)));
         self.read(&found, jobs.max(1), passed);
-        let all = self.seen.values().map(|(_, scanned)| scanned.clone());
+        let all = self.seen.values().map(|seen| seen.scanned.clone());
         Ok((Gathering::of(all, passed), count))
     }
 
@@ -86,7 +116,8 @@ impl Looker {
 
     fn read(&mut self, found: &[Candidate], jobs: usize, passed: &(dyn Fn(u64) + Sync)) {
         let read = if self.heads_only { look } else { scan };
-        let (next, kept) = (AtomicUsize::new(0), Mutex::new((&mut self.seen, &mut self.shared)));
+        let (look, next) = (self.looks, AtomicUsize::new(0));
+        let kept = Mutex::new((&mut self.seen, &mut self.shared));
         std::thread::scope(|scope| {
             for _ in 0..jobs.min(found.len()) {
                 scope.spawn(|| {
@@ -95,7 +126,9 @@ impl Looker {
                         let scanned = read(carrier, passed);
                         let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
                         let scanned = kept.1.share(scanned);
-                        kept.0.insert(one.path.clone(), (one.stamp, scanned));
+                        let before = kept.0.get(&one.path).filter(|seen| seen.stamp == one.stamp);
+                        let pause = before.map_or(1, |seen| (seen.pause * 2).min(LONGEST_PAUSE));
+                        kept.0.insert(one.path.clone(), Seen { stamp: one.stamp, scanned, pause, look });
                     }
                 });
             }

@@ -71,8 +71,6 @@ pub enum Verdict {
     Volume(Holding),
     /// No head was found: another file, or one that lost both. What was found at its two ends.
     NoHead(HeadError, HeadError),
-    /// It can't be read.
-    Unreadable(String),
     /// Its tables and those of all others together are more than is held in memory.
     TooMuch,
 }
@@ -99,12 +97,7 @@ pub fn look(carrier: Arc<dyn Carrier>, _: &(dyn Fn(u64) + Sync)) -> Scanned {
 }
 
 fn scan_with(carrier: Arc<dyn Carrier>, marks: impl Fn(&Holding, &dyn Carrier, i64) -> Marks) -> Scanned {
-    let found = match ends(carrier.as_ref()) {
-        Ok(found) => found,
-        Err(error) => {
-            return Scanned { carrier, verdict: Verdict::Unreadable(error.to_string()), tables: Vec::new() };
-        }
-    };
+    let found = ends(carrier.as_ref());
     let Some(head) = found.head else {
         let not = |end: Result<(), HeadError>| end.err().unwrap_or(HeadError::NotAHead);
         let verdict = Verdict::NoHead(not(found.front), not(found.end));
@@ -141,6 +134,9 @@ fn numbered(runs: &[Run]) -> Vec<(Run, u32)> {
     runs.iter().map(number).collect()
 }
 
+/// How many blocks may be unreadable before a carrier without a head is given up: each may take a drive seconds.
+const MOST_FAILED: u32 = 256;
+
 /// Tries a carrier without a head as a volume of a known set, by the content of its blocks alone.
 pub fn salvage(
     carrier: &Arc<dyn Carrier>,
@@ -161,9 +157,14 @@ pub fn salvage(
     let bases = [i64::try_from(head).ok()?, i64::try_from(carrier.length()).ok()? - behind];
     let mut buffer = vec![0; set.block()];
     for base in bases {
+        let mut failed = 0;
         for stripe in 0..stripes {
-            let Some(at) = place(base, stripe, block) else { continue };
-            if at + block > carrier.length() || carrier.read_exact_at(&mut buffer, at).is_err() {
+            let Some(at) = place(base, stripe, block).filter(|at| at + block <= carrier.length()) else { continue };
+            if carrier.read_exact_at(&mut buffer, at).is_err() {
+                failed += 1;
+                if failed > MOST_FAILED {
+                    break;
+                }
                 continue;
             }
             read(block);
