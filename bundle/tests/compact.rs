@@ -7,8 +7,8 @@ use std::path::Path;
 
 use ferry_bundle_format::Digest;
 use ferry_bundle_format::assemble::Packing;
-use ferry_bundle_format::compact::{BlobCursor, Cache, Limits, Made};
-use ferry_bundle_format::fake::Fake;
+use ferry_bundle_format::compact::{BlobCursor, Cache, Limits, Made, Older};
+use ferry_bundle_format::fake::{Fake, noise};
 use ferry_bundle_format::index::Extent;
 use ferry_bundle_format::open::{Base as _, OpenError, Silent, TrustedBundle, UnverifiedBundle};
 use ferry_bundle_format::sign::SecretKey;
@@ -103,6 +103,43 @@ fn what_gains_too_little_or_has_no_recipe_stays_as_it_is() {
     assert!(limits.gained(1 << 20, 900 << 10) && !limits.gained(1 << 20, (1 << 20) - (64 << 10)));
     assert!(!limits.gained(100 << 10, 40 << 10), "below 64 KiB");
     assert!(!limits.gained(1 << 30, 980 << 20), "below 10 %");
+}
+
+#[test]
+fn what_does_not_shrink_by_itself_is_stored_against_an_older_blob_that_is_nearly_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path()).unwrap();
+    let cache = Cache::open(store.root(), Limits::default()).unwrap();
+    let old = noise(21, 700_000);
+    let changed = |change: fn(&mut Vec<u8>)| {
+        let mut new = old.clone();
+        change(&mut new);
+        new
+    };
+    let extent = |bytes: &[u8]| Extent { digest: Digest::of(bytes), size: bytes.len() as u64 };
+    let find = |bytes: &[u8]| {
+        store.put(bytes).unwrap();
+        store.find(&extent(bytes)).unwrap().unwrap()
+    };
+    let older = Older { blob: extent(&old), source: find(&old) };
+    for (n, new) in [
+        changed(|new| new[300_000..300_003].fill(0)),
+        changed(|new| new.splice(10..10, [1, 2, 3]).for_each(drop)),
+        changed(|new| drop(new.drain(400_000..400_777))),
+        changed(|new| new.extend([7; 2000])),
+    ]
+    .iter()
+    .enumerate()
+    {
+        let source = find(new);
+        assert!(cache.get(extent(new), &source, None).unwrap().is_none(), "{n}: it does not shrink by itself");
+        let kept = cache.get(extent(new), &source, Some(&older)).unwrap().expect("a delta");
+        assert!(kept.made.stored.size < 20_000, "{n}: {} bytes", kept.made.stored.size);
+        assert!(kept.blob(Some(older.source.clone())).unwrap().read_all().unwrap() == *new);
+    }
+    // Nothing in common: it stays as it is.
+    let other = noise(22, 700_000);
+    assert!(cache.get(extent(&other), &find(&other), Some(&older)).unwrap().is_none());
 }
 
 #[test]

@@ -98,15 +98,19 @@ pub fn make(
     let read = |source| MakeError::Read { digest, source };
     let write = |source| MakeError::Write { digest, source };
     let found = find_recipe(|| source.reader()).map_err(|source| MakeError::Find { digest, source })?;
-    if found.is_none() && !may_shrink(source, limits).map_err(read)? {
+    if found.is_none() && is_gzip(source).map_err(read)? {
         return Ok(None);
     }
-    let plain = plain_extent(source).map_err(read)?;
     let leans_on = match older {
         // One step back and no further: an older blob is rebuilt from nothing else.
         Some(older) if !older.source.leans() => plain_extent(&older.source).ok().map(|plain| (older, plain)),
         _ => None,
     };
+    // What hardly shrinks by itself (jars, models) may still be nearly the older blob: only trying it shows.
+    if found.is_none() && leans_on.is_none() && !may_shrink(source, limits).map_err(read)? {
+        return Ok(None);
+    }
+    let plain = plain_extent(source).map_err(read)?;
     out.set_len(0).map_err(write)?;
     let mut writer = BufWriter::with_capacity(1 << 20, Appending { file: out, at: 0 });
     let mut reader = source.reader().and_then(super::plain::plain).map_err(read)?;
@@ -170,11 +174,16 @@ fn beside(at: u64, older: u64) -> (u64, u64) {
 /// How much of a blob without a recipe is tried: enough to tell text and programs from what is compressed already.
 const TRIED: u64 = 1 << 20;
 
+/// Whether a blob is gzip: without a recipe it does not come out of its plain bytes.
+fn is_gzip(source: &StoredBlob) -> io::Result<bool> {
+    Ok(super::plain::plain(source.reader()?)?.is_gzip())
+}
+
 /// Whether a blob that is not gzip may gain something as it is.
 fn may_shrink(source: &StoredBlob, limits: Limits) -> io::Result<bool> {
     let mut plain = super::plain::plain(source.reader()?)?;
     let length = TRIED.min(source.size());
-    if plain.is_gzip() || length == 0 {
+    if length == 0 {
         return Ok(false);
     }
     let stored = write_frame(&mut plain, length, None, io::sink())?;
