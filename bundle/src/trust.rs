@@ -21,6 +21,8 @@ pub struct TrustPolicy {
     pub threshold: usize,
     /// Let in what nobody trusted has signed. Signatures that are there must still be valid.
     pub insecure_unsigned: bool,
+    /// No key is given, and the bundle is only looked at: see [`Self::only_looking`].
+    pub only_looking: bool,
     /// The newest serial seen of each product and channel.
     pub seen: Vec<Seen>,
     /// Leave to go back, each signed by enough trusted keys: see [`Self::admit_permit`].
@@ -46,6 +48,8 @@ pub enum Assurance {
     Trusted(Vec<KeyId>),
     /// Let in although not enough trusted keys signed. These signed, none or too few of them trusted.
     Insecure(Vec<KeyId>),
+    /// Only looked at, without any key to compare with. These signed.
+    NotVerified(Vec<KeyId>),
 }
 
 impl Assurance {
@@ -57,6 +61,10 @@ impl Assurance {
             Self::Trusted(keys) => format!("signed by {}", list(keys)),
             Self::Insecure(keys) if keys.is_empty() => "UNSIGNED: let in by --insecure-unsigned".to_owned(),
             Self::Insecure(keys) => format!("NOT TRUSTED: signed by {}, let in by --insecure-unsigned", list(keys)),
+            Self::NotVerified(keys) if keys.is_empty() => "UNSIGNED, and no key is trusted".to_owned(),
+            Self::NotVerified(keys) => {
+                format!("not verified, because no key is trusted; it says that it is signed by {}", list(keys))
+            }
         }
     }
 
@@ -137,6 +145,13 @@ impl TrustPolicy {
         Self { keys, threshold: 1, ..Self::default() }
     }
 
+    /// Trusts nobody and refuses nobody: for commands that only list what a bundle says of itself. What they show says that
+    /// nothing was verified.
+    #[must_use]
+    pub fn only_looking() -> Self {
+        Self { only_looking: true, ..Self::default() }
+    }
+
     /// Whether the keys that signed are enough. `signers` are keys whose signatures have been checked.
     pub fn admit(&self, signers: &[PublicKey]) -> Result<Assurance, TrustError> {
         let unique = |keys: &mut Vec<PublicKey>| {
@@ -151,6 +166,9 @@ impl TrustPolicy {
         let good: Vec<_> = signers.iter().copied().filter(|key| trusted.contains(key)).collect();
         if good.len() >= needed {
             return Ok(Assurance::Trusted(ids(&good)));
+        }
+        if self.only_looking {
+            return Ok(Assurance::NotVerified(ids(&signers)));
         }
         if self.insecure_unsigned {
             return Ok(Assurance::Insecure(ids(&signers)));
@@ -167,7 +185,7 @@ impl TrustPolicy {
     /// Takes a permit's file into account, if enough trusted keys signed it. Insecurity does not help here.
     pub fn admit_permit(&mut self, file: &[u8]) -> Result<(), PermitError> {
         let (permit, signers) = statement::read::<Permit>(file)?;
-        let strict = Self { insecure_unsigned: false, ..self.clone() };
+        let strict = Self { insecure_unsigned: false, only_looking: false, ..self.clone() };
         strict.admit(&signers)?;
         self.permits.push(permit);
         Ok(())
@@ -227,6 +245,16 @@ mod tests {
         assert!(insecure.admit(&[]).unwrap().describe().contains("UNSIGNED"));
         let both = TrustPolicy { insecure_unsigned: true, ..TrustPolicy::any_of(vec![key(1)]) };
         assert!(both.admit(&[key(1)]).unwrap().is_trusted());
+    }
+
+    #[test]
+    fn who_only_looks_is_told_that_nothing_was_verified() {
+        for signers in [&[][..], &[key(1)], &[key(1), key(2)]] {
+            let assurance = TrustPolicy::only_looking().admit(signers).unwrap();
+            let text = assurance.describe();
+            assert!(!assurance.is_trusted() && text.contains("no key is trusted"), "{text}");
+            assert!(!text.contains("--insecure-unsigned"), "nobody gave that flag: {text}");
+        }
     }
 
     #[test]

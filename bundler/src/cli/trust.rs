@@ -61,7 +61,7 @@ impl TrustArgs {
             threshold: self.threshold,
             insecure_unsigned: self.insecure_unsigned,
             seen: self.seen()?,
-            permits: Vec::new(),
+            ..TrustPolicy::default()
         };
         if let Some(path) = &self.permit {
             let file = std::fs::read(path).map_err(failure::io("read", path))?;

@@ -53,11 +53,7 @@ fn lock_of(path: &Path, args: &Args, context: &Context) -> Result<Lock, Failure>
     if &magic != b"README.txt" {
         return read(path);
     }
-    let policy = if args.trust.is_configured() {
-        args.trust.policy()?
-    } else {
-        TrustPolicy { insecure_unsigned: true, ..TrustPolicy::default() }
-    };
+    let policy = if args.trust.is_configured() { args.trust.policy()? } else { TrustPolicy::only_looking() };
     let bundle = UnverifiedBundle::open(path)?.trust(&policy, &Silent)?;
     if !bundle.assurance().is_trusted() {
         context

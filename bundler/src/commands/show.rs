@@ -125,7 +125,7 @@ fn open(args: &Args) -> Result<TrustedBundle, Failure> {
         args.trust.policy()?
     } else {
         // To look is allowed to everybody; the second line says that nobody was trusted.
-        TrustPolicy { insecure_unsigned: true, ..TrustPolicy::default() }
+        TrustPolicy::only_looking()
     };
     Ok(UnverifiedBundle::open(&args.bundle)?.trust(&policy, &Silent)?)
 }

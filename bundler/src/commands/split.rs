@@ -186,7 +186,7 @@ pub(super) fn opened(file: &Path, trust: &TrustArgs, context: &Context) -> Resul
 fn content(bundle: &TrustedBundle) -> Content {
     let (keys, trusted) = match bundle.assurance() {
         Assurance::Trusted(keys) => (keys, true),
-        Assurance::Insecure(keys) => (keys, false),
+        Assurance::Insecure(keys) | Assurance::NotVerified(keys) => (keys, false),
     };
     let items = bundle.index().artifacts.iter().map(|artifact| Item {
         kind: artifact.kind.clone(),
