@@ -5,9 +5,12 @@
 
 use std::ffi::OsStr;
 use std::fs::File;
-use std::io::Write as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 
 use crate::error::Error;
 
@@ -120,11 +123,21 @@ impl Program {
         self.ended().is_ok_and(|ended| ended.code == 0)
     }
 
-    /// Runs it with this terminal; returns its exit code.
+    /// Runs it with this terminal; returns its exit code. A signal that would end us is the program's to answer: we stay until it
+    /// has ended, so that nothing goes on behind the prompt.
     pub fn attached(mut self) -> Result<i32, Error> {
         self.command.stdin(Stdio::inherit());
         let start = Error::file("start", self.command.get_program().to_owned());
-        self.command.status().map(code_of).map_err(start)
+        let (told, signals) = tokio::sync::mpsc::unbounded_channel();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(Error::file("start", "a runtime for signals"))?;
+        runtime.block_on(async {
+            // Listened to before the program runs: a Ctrl-C in between must not end us alone.
+            listen(&told).map_err(Error::file("listen to", "signals"))?;
+            accompany(self.command.spawn().map_err(start)?, signals).await
+        })
     }
 
     /// Runs it with both outputs going to a file; returns its exit code.
@@ -133,6 +146,41 @@ impl Program {
         let second = log.try_clone().map_err(Error::file("create", path))?;
         let start = Error::file("start", self.command.get_program().to_owned());
         self.command.stdout(log).stderr(second).status().map(code_of).map_err(start)
+    }
+}
+
+/// Passes on the signals that would end us, by their names for `kill`. A Ctrl-C of a terminal reaches the program without us.
+fn listen(told: &UnboundedSender<&'static str>) -> std::io::Result<()> {
+    let terminal = std::io::stdin().is_terminal();
+    for (kind, name) in
+        [(SignalKind::interrupt(), "INT"), (SignalKind::terminate(), "TERM"), (SignalKind::hangup(), "HUP")]
+    {
+        let (mut stream, told) = (signal(kind)?, told.clone());
+        tokio::spawn(async move {
+            while stream.recv().await.is_some() {
+                if !(terminal && name == "INT") && told.send(name).is_err() {
+                    return;
+                }
+            }
+        });
+    }
+    Ok(())
+}
+
+/// Waits for the end of a program and gives it the signals that come meanwhile; returns its exit code.
+async fn accompany(mut child: Child, mut signals: UnboundedReceiver<&'static str>) -> Result<i32, Error> {
+    let mut tick = tokio::time::interval(std::time::Duration::from_millis(20));
+    loop {
+        if let Some(status) = child.try_wait().map_err(Error::file("wait for", "a program"))? {
+            return Ok(code_of(status));
+        }
+        tokio::select! {
+            _ = tick.tick() => {}
+            Some(name) = signals.recv() => {
+                // It may have ended just now.
+                let _ = Program::new("kill").args(["-s", name, &child.id().to_string()]).ended()?;
+            }
+        }
     }
 }
 
@@ -209,5 +257,23 @@ mod tests {
         assert_eq!(Program::new("sh").args(["-c", "kill -9 $$"]).ended().unwrap().code, 137);
         assert!(!Program::new("no-such-program-here").succeeds());
         assert_eq!((quoted("it's"), quoted("")), (r"'it'\''s'".to_owned(), "''".to_owned()));
+    }
+
+    #[test]
+    fn a_program_of_this_terminal_gets_our_signals_and_is_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let script = "trap 'exit 7' INT; : >ready; while :; do sleep 0.05; done";
+        let child = Command::new("sh").args(["-c", script]).current_dir(&folder).spawn().unwrap();
+        let (told, signals) = tokio::sync::mpsc::unbounded_channel();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let code = runtime.block_on(async {
+            let waits = tokio::spawn(accompany(child, signals));
+            while !folder.path().join("ready").exists() {
+                tokio::task::yield_now().await;
+            }
+            told.send("INT").unwrap();
+            waits.await.unwrap()
+        });
+        assert_eq!(code.unwrap(), 7);
     }
 }
