@@ -19,18 +19,28 @@ pub struct Folder {
     /// What it holds, where that must not be lost: then it is taken only if it is empty, and marked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub data: Option<DataKind>,
+    /// Whether one that is there already keeps its mode and owner.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub keeps: bool,
 }
 
 impl Folder {
     /// A folder of root's.
     pub fn new(path: impl Into<String>, mode: u32) -> Self {
-        Self { path: path.into(), mode, owner: "root:root".into(), data: None }
+        Self { path: path.into(), mode, owner: "root:root".into(), data: None, keeps: false }
     }
 
     /// With this owner, `user:group`.
     #[must_use]
     pub fn owner(mut self, owner: &str) -> Self {
         owner.clone_into(&mut self.owner);
+        self
+    }
+
+    /// One that is there already is somebody else's, and keeps its mode and owner.
+    #[must_use]
+    pub fn keeping(mut self) -> Self {
+        self.keeps = true;
         self
     }
 
@@ -44,13 +54,14 @@ impl Folder {
     pub(super) fn probe(&self) -> String {
         let path = quote(&self.path);
         let taken = self.data.map_or_else(String::new, |kind| data::probe(kind, &self.path));
-        let stat = format!("stat -c '%a %U:%G' {path}/.");
+        let stat = if self.keeps { "echo there".to_owned() } else { format!("stat -c '%a %U:%G' {path}/.") };
         let there = if taken.is_empty() { stat } else { format!("echo \"$({stat}) $({taken})\"") };
         format!("if [ -d {path} ]; then {there}; elif [ -e {path} ]; then echo other; else echo absent; fi")
     }
 
     pub(super) fn wanted(&self) -> String {
-        format!("{:o} {}{}", self.mode, self.owner, if self.data.is_some() { " taken" } else { "" })
+        let taken = if self.data.is_some() { " taken" } else { "" };
+        if self.keeps { format!("there{taken}") } else { format!("{:o} {}{taken}", self.mode, self.owner) }
     }
 
     fn what(&self) -> String {
@@ -83,5 +94,29 @@ impl Folder {
              elif [ -e $S/before/{key}.folder ] && [ -d {path} ]; then read -r mode owner <$S/before/{key}.folder; chown \"$owner\" {path}; chmod \"$mode\" {path}; fi\n\
              rm -f -- $S/before/{key}.absent $S/before/{key}.folder"
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn a_folder_that_is_somebody_elses_keeps_its_mode() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("backup");
+        let ours = Folder::new(path.display().to_string(), 0o755);
+        let theirs = ours.clone().keeping();
+        let seen = |folder: &Folder| {
+            let output = std::process::Command::new("sh").args(["-c", &folder.probe()]).output().unwrap();
+            String::from_utf8(output.stdout).unwrap().trim().to_owned()
+        };
+        assert_eq!(seen(&theirs), "absent", "one that is not there is made");
+        std::fs::create_dir(&path).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o705)).unwrap();
+        assert_eq!(seen(&theirs), theirs.wanted(), "nothing is to be done");
+        assert_ne!(seen(&ours), ours.wanted());
     }
 }

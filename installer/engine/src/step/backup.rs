@@ -46,7 +46,8 @@ ls -1 \"$folder\" | grep -x 'etcd-[0-9]\\{{8\\}}T[0-9]\\{{6\\}}Z\\.db' | sort -r
     ];
     let enabled = unit(&format!("{NAME}.timer"), true, &reads);
     let mut actions = vec![
-        Action::Folder(Folder::new(parent, 0o755)),
+        // The folder above may be the site's own.
+        Action::Folder(Folder::new(parent, 0o755).keeping()),
         Action::Folder(Folder::new(folder, 0o700).data(DataKind::Snapshots)),
     ];
     actions.extend(reads);
