@@ -21,9 +21,10 @@ for i in 1 2 3 4 5 6 7 8 9 10; do
     sleep 1
 done
 [ -z "$(pods)$(shims)" ] || { echo 'processes of pods do not end' >&2; exit 1; }
-# A network namespace is a pod's if it came since ferry, nobody else's record names it, and nothing runs in it.
+# A network namespace is a pod's if it has a name as containerd gives them, came since ferry, nobody else's record names it, and
+# nothing runs in it.
 foreign() { for record in /var/lib/cni/results/*; do case ${record##*/} in ferry-*|k8s-pod-network-*) ;; *) ! grep -qF -e "$1" "$record" 2>/dev/null || return 0;; esac; done; return 1; }
-spaces() { for one in /run/netns/cni-*; do [ ! -e "$one" ] || f_stood "$one" || foreign "${one##*/}" || [ -n "$(ip netns pids "${one##*/}" 2>/dev/null)" ] || echo "$one"; done; }
+spaces() { for one in /run/netns/cni-????????-????-????-????-????????????; do [ ! -e "$one" ] || f_stood "$one" || foreign "${one##*/}" || [ -n "$(ip netns pids "${one##*/}" 2>/dev/null)" ] || echo "$one"; done; }
 spaces=$(spaces)
 for i in 1 2 3; do
     { f_mounts | grep -E '^(/var/lib/kubelet/|/run/containerd/io\.containerd\.runtime\.v2\.task/k8s\.io/|/run/containerd/io\.containerd\.grpc\.v1\.cri/|/var/lib/containerd/tmpmounts/)' || :

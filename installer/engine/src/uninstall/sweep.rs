@@ -332,13 +332,16 @@ mod tests {
             bed.program("ctr", ctr);
             std::fs::create_dir_all(bed.at("usr/local/bin")).unwrap();
             std::fs::rename(bed.at("bin/ctr"), bed.at("usr/local/bin/ctr")).unwrap();
-            for (name, text) in [("podman-1-eth0", "cni-theirs"), ("ferry-2-eth0", "cni-ours")] {
+            let named = |digit: &str| ["cni-8c0ffee1", "1111", "2222", "3333", "44444444444"].join("-") + digit;
+            let (theirs_too, our, before) = (named("1"), named("2"), named("3"));
+            for (name, text) in [("podman-1-eth0", &theirs_too), ("ferry-2-eth0", &our)] {
                 bed.put(&format!("var/lib/cni/results/{name}"), &format!("{{\"sandbox\":\"/var/run/netns/{text}\"}}"));
             }
-            for name in ["cni-theirs", "cni-ours", "cni-before", "other"] {
+            let all = [&theirs_too, &our, &before, "cni-of-somebody", "other"];
+            for name in all {
                 bed.put(&format!("run/netns/{name}"), "");
             }
-            bed.put("var/lib/ferry/before/entries", &format!("{}\n", bed.at("run/netns/cni-before").display()));
+            bed.put("var/lib/ferry/before/entries", &format!("{}\n", bed.at(&format!("run/netns/{before}")).display()));
             // Once they are ended the kernel lists them no more.
             let procs = bed.at("sys/fs/cgroup/kubepods.slice/a.slice/cgroup.procs");
             let kill = format!("kill() {{ command kill \"$@\"; : >{}; }}\nsleep() {{ :; }}\n", procs.display());
@@ -348,10 +351,8 @@ mod tests {
             assert!(!ours.wait().unwrap().success() && theirs.try_wait().unwrap().is_none(), "{shell}");
             theirs.kill().unwrap();
             theirs.wait().unwrap();
-            let spaces: Vec<bool> = ["cni-theirs", "cni-ours", "cni-before", "other"]
-                .map(|name| bed.at(&format!("run/netns/{name}")).exists())
-                .into();
-            assert_eq!(spaces, [true, false, true, true], "{shell}");
+            let spaces: Vec<bool> = all.map(|name| bed.at(&format!("run/netns/{name}")).exists()).into();
+            assert_eq!(spaces, [true, false, true, true, true], "{shell}");
             assert!(said.contains("namespaces moby") && !said.contains("default"), "{said}");
             // The folders of that containerd stay then.
             bed.put("run/containerd/x", "theirs");
