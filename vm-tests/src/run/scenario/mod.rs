@@ -6,8 +6,10 @@ mod by_hand;
 mod calico;
 mod firewalld;
 mod flannel;
+mod hostile_user;
 mod install_ha;
 mod kill_resume;
+mod neighbours;
 mod nodes;
 mod owed;
 mod restore;
@@ -32,7 +34,7 @@ pub(super) struct Scenario {
 }
 
 /// All of them.
-pub(super) const ALL: [Scenario; 16] = [
+pub(super) const ALL: [Scenario; 18] = [
     Scenario {
         name: "bed",
         says: "the bed itself: every fault shows and heals, power cuts, what leaves is counted",
@@ -110,6 +112,18 @@ pub(super) const ALL: [Scenario; 16] = [
         says: "one node, installed and taken back: the host is as before but for a list, also when it is killed on the way",
         hosts: 1,
         run: uninstall::run,
+    },
+    Scenario {
+        name: "neighbours",
+        says: "three hosts full of other people's things: install, removal of a node, uninstall that wipes data; each byte stays",
+        hosts: 3,
+        run: neighbours::run,
+    },
+    Scenario {
+        name: "hostile-user",
+        says: "three hosts with a local user who races every verb for root's rights, and gains nothing",
+        hosts: 3,
+        run: hostile_user::run,
     },
     Scenario {
         name: "flannel",
