@@ -57,6 +57,11 @@ impl Nspawn {
         Ok(there)
     }
 
+    /// A static busybox, for images of applications.
+    pub fn busybox(&self) -> Result<PathBuf, Error> {
+        Ok(tree::tree(&self.place)?.0.join("bin/busybox"))
+    }
+
     fn public_key(&self) -> Result<String, Error> {
         let make = |folder: &std::path::Path| {
             let key = folder.join("id_ed25519");

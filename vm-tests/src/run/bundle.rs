@@ -49,6 +49,19 @@ impl Bundle {
         Ok(bundle)
     }
 
+    /// An upgrade package on this bundle, from a manifest anywhere, signed by the same key.
+    pub fn upgraded(&self, bench: &Bench, shipped: &Shipped, manifest: &Path) -> Result<Self, Error> {
+        let stock = Stock::made(&bench.place, &bench.ui)?;
+        let served = bench.step("origin: serve on loopback", || Served::start(&stock, 0, &bench.work))?;
+        let path = |name: &str| bench.work.join(name);
+        let text = |path: PathBuf| path.display().to_string();
+        let mut words = vec![text(manifest.to_owned()), "-o".into(), text(path("upgrade.ferry"))];
+        words.extend(["--since".into(), text(self.file.clone()), "--sign".into(), text(path("release.key"))]);
+        words.extend(served.flags());
+        run(bench, shipped, "bundle: an upgrade package", "make", words)?;
+        Ok(Self { file: path("upgrade.ferry"), key: self.key.clone(), images: self.images.clone() })
+    }
+
     /// The same file as it comes out of a gate: split into volumes, of which one with data is lost, and put together again. The file
     /// that went in is gone by then.
     pub fn through_the_gate(self, bench: &Bench, shipped: &Shipped) -> Result<Self, Error> {

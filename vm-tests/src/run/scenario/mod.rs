@@ -4,6 +4,7 @@ mod bad_site;
 mod bed;
 mod by_hand;
 mod calico;
+mod day;
 mod firewalld;
 mod flannel;
 mod hostile_user;
@@ -34,7 +35,7 @@ pub(super) struct Scenario {
 }
 
 /// All of them.
-pub(super) const ALL: [Scenario; 18] = [
+pub(super) const ALL: [Scenario; 19] = [
     Scenario {
         name: "bed",
         says: "the bed itself: every fault shows and heals, power cuts, what leaves is counted",
@@ -124,6 +125,12 @@ pub(super) const ALL: [Scenario; 18] = [
         says: "three hosts with a local user who races every verb for root's rights, and gains nothing",
         hosts: 3,
         run: hostile_user::run,
+    },
+    Scenario {
+        name: "day",
+        says: "a person's day on four hosts: first sight, taints, a closed port, an upgrade without a worker, two restores",
+        hosts: 4,
+        run: day::run,
     },
     Scenario {
         name: "flannel",
