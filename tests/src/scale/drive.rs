@@ -33,6 +33,9 @@ use super::site::{PASSWORD, entries, text};
 type Failure = Box<dyn std::error::Error>;
 type Hosts = BTreeMap<String, Arc<dyn Host>>;
 
+/// For how many seconds the leases are taken: longer than the drive.
+const LEASE: u64 = 600;
+
 struct Nobody;
 impl Display for Nobody {
     fn show(&self, _: &Event) {}
@@ -131,13 +134,16 @@ pub async fn drive(farm: &Path, folder: &Path, count: usize) -> Result<Cost, Fai
     plan::survey(&mut plan, &hosts, &workshop).await?;
     watch.lap("survey");
     let all: Vec<Arc<dyn Host>> = hosts.values().cloned().collect();
-    lease::take_all(&all, "owner", "somebody").await??;
+    let taken = all.iter().map(|host| lease::take(host.as_ref(), "owner", "somebody", LEASE));
+    for taken in futures_util::future::try_join_all(taken).await? {
+        taken?;
+    }
     watch.lap("leases");
     let changed = apply(&plan, &hosts, &workshop).await?;
     watch.lap("apply `hosts`");
     let changed_again = apply(&plan, &hosts, &workshop).await?;
     watch.lap("apply again");
-    lease::release_all(&all, "owner").await;
+    futures_util::future::join_all(all.iter().map(|host| lease::release(host.as_ref(), "owner"))).await;
 
     let traffic = farm.count()?;
     let workers = || traffic.iter().skip(4);
