@@ -497,6 +497,18 @@ fn rules_of_a_harbor_are_told_as_what_they_are() {
 }
 
 #[test]
+fn a_project_that_was_made_in_vain_is_said() {
+    let site = Site::new(HarborOptions { rights: [("other", "pull,push")].into(), ..HarborOptions::default() });
+    let refused = site.push("/platform", &[]);
+    let refused = is_refused(refused, 8, "alice has no right", "have the right to push given there");
+    assert!(
+        refused.stderr.contains("left as it is in") && refused.stderr.contains(": project platform"),
+        "{}",
+        refused.stderr
+    );
+}
+
+#[test]
 fn a_harbor_that_only_reads_lets_a_push_be_repeated() {
     let site = Site::new(HarborOptions::default());
     site.harbor.read_only(true);
@@ -564,7 +576,7 @@ fn an_upgrade_may_bring_a_project_of_its_own() {
     let _ = ferry.run(&["keygen", "release", "--age-recipient", &recipient]);
     let store = Store::open(&ferry.path("store")).unwrap();
     let mut fake = Fake::release(1, 50_000);
-    fake.blobs.values().for_each(|blob| drop(store.put(blob).unwrap()));
+    fake.blobs.values().for_each(|blob| assert_eq!(store.put(blob).unwrap(), Digest::of(blob)));
     let pack = |lock: &Lock, name: &str, more: &[&str]| {
         ferry.write(&format!("{name}.lock.yaml"), lock.to_yaml());
         let (lock, output) = (format!("{name}.lock.yaml"), format!("{name}.ferry"));
@@ -620,7 +632,7 @@ fn a_chart_and_an_image_under_one_name_are_refused_before_anything_is_sent() {
     fake.lock.images.push(image);
     fake.lock.sort();
     let store = Store::open(&ferry.path("store")).unwrap();
-    fake.blobs.values().for_each(|blob| drop(store.put(blob).unwrap()));
+    fake.blobs.values().for_each(|blob| assert_eq!(store.put(blob).unwrap(), Digest::of(blob)));
     ferry.write("x.lock.yaml", fake.lock.to_yaml());
     let packed = ferry.ends(&["pack", "x.lock.yaml", "-o", "x.ferry", "--store", "store", "--insecure-unsigned"]);
     let packed = packed.expect_code(0, "other names can tell them apart");

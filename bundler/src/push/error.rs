@@ -82,7 +82,11 @@ impl PushError {
 
     /// Whether the rest of the push would fail in the same way.
     pub(super) fn is_for_all(&self) -> bool {
-        let Self::Source { error, .. } = self else { return false };
+        let error = match self {
+            Self::Source { error, .. } => error,
+            Self::Several(errors) => return errors.iter().any(Self::is_for_all),
+            _ => return false,
+        };
         // A token service in trouble has been asked as often as may be.
         matches!(error.kind(), SourceErrorKind::Auth | SourceErrorKind::Declined)
             || matches!(error, SourceError::Token { .. })

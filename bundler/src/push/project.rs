@@ -90,20 +90,20 @@ impl Projects {
         notes
     }
 
-    /// Makes the missing projects, private. Whether there were any.
-    pub async fn make(&self, reporter: &dyn Reporter) -> Result<bool, PushError> {
-        let Some(harbor) = &self.harbor else { return Ok(false) };
+    /// Makes the missing projects, private; `made` gets their names, also when another can't be made.
+    pub async fn make(&self, made: &mut Vec<String>, reporter: &dyn Reporter) -> Result<(), PushError> {
+        let Some(harbor) = &self.harbor else { return Ok(()) };
         let registry = &self.registry;
-        let missing = self.missing();
-        for &project in &missing {
+        for project in self.missing() {
             let what = format!("can't make project {project} in {registry}");
             let below = self.below.get(project).map_or("", String::as_str);
-            let made = harbor.make_project(project, below).await;
-            if made.map_err(|error| PushError::Source { what, error })? {
+            let is_new = harbor.make_project(project, below).await;
+            if is_new.map_err(|error| PushError::Source { what, error })? {
                 reporter.event(&Event::Note { text: format!("made the private project {project} in {registry}") });
+                made.push(project.to_owned());
             }
         }
-        Ok(!missing.is_empty())
+        Ok(())
     }
 
     /// What a failure means where Harbor took user and password before: it is a right that is missing.

@@ -116,13 +116,30 @@ impl Pusher {
         for text in projects.notes() {
             self.reporter.event(&Event::Note { text });
         }
-        self.push_to(bundle, plan, &projects).await.map_err(|error| projects.explain(error))
+        let mut made = Vec::new();
+        let pushed = self.push_to(bundle, plan, &projects, &mut made).await;
+        pushed.map_err(|error| {
+            let error = projects.explain(error);
+            if error.is_for_all() && !made.is_empty() {
+                let text =
+                    format!("made by this run and left as it is in {}: project {}", plan.registry, made.join(", "));
+                self.reporter.event(&Event::Note { text });
+            }
+            error
+        })
     }
 
-    async fn push_to(&self, bundle: &TrustedBundle, plan: &PushPlan, projects: &Projects) -> Result<Pushed, PushError> {
+    async fn push_to(
+        &self,
+        bundle: &TrustedBundle,
+        plan: &PushPlan,
+        projects: &Projects,
+        made: &mut Vec<String>,
+    ) -> Result<Pushed, PushError> {
         self.share_tokens(plan).await?;
         let held = Held::look(&self.client, bundle, plan, projects, self.jobs).await?;
-        if projects.make(self.reporter.as_ref()).await? {
+        projects.make(made, self.reporter.as_ref()).await?;
+        if !projects.missing().is_empty() {
             // The tokens of before say nothing of what was not there.
             self.share_tokens(plan).await?;
         }
