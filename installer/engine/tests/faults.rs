@@ -362,6 +362,24 @@ async fn an_upload_that_broke_goes_on_where_it_stopped() {
 }
 
 #[tokio::test]
+async fn an_upload_is_refused_where_others_could_put_a_link_in_its_way() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let (fake, folder) = start(Nature::default()).await;
+    let host = connect(&fake, &settings(&folder)).await.unwrap();
+    let target = fake.folder().join("target");
+    std::fs::write(&target, "kept").unwrap();
+    let open = fake.folder().join("open");
+    std::fs::create_dir(&open).unwrap();
+    std::fs::set_permissions(&open, std::fs::Permissions::from_mode(0o1777)).unwrap();
+    let upload = Upload { path: open.join("file").display().to_string(), ..file(&fake, 1 << 10) };
+    std::os::unix::fs::symlink(&target, open.join(format!(".ferry-part-{}", upload.digest.short()))).unwrap();
+    let error = host.upload(&upload, &|_| ()).await.unwrap_err();
+    assert!(error.to_string().contains("can be changed by other users than root"), "{error}");
+    assert_eq!(std::fs::read_to_string(&target).unwrap(), "kept");
+    assert!(!open.join("file").exists());
+}
+
+#[tokio::test]
 async fn a_disk_that_fills_up_meanwhile_keeps_what_has_arrived() {
     let full = |script: &str| {
         if script.contains("cat >>") {

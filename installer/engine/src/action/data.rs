@@ -143,8 +143,17 @@ pub(super) fn taking() -> String {
 /// A script that takes a folder of this kind outside a plan, with this mode, for root; for copies of snapshots on another host.
 #[must_use]
 pub fn take_folder(kind: DataKind, path: &str, mode: u32) -> String {
-    let folder = super::Folder::new(path, mode).data(kind);
-    super::script(&[folder.part()])
+    let above = path.rsplit_once('/').map_or("/", |(above, _)| if above.is_empty() { "/" } else { above });
+    let quoted = quote(above);
+    // Recorded before the folder, so that it is taken back after it, if nothing else is in it then.
+    let make = super::Run::unless(
+        format!("folder {above}"),
+        super::Subject::Other,
+        format!("[ -d {quoted} ]"),
+        format!("mkdir -p -m 755 {quoted}"),
+    );
+    let make = make.undone_by(format!("rmdir {quoted} 2>/dev/null || :"));
+    super::script(&[make.part(), super::Folder::new(path, mode).data(kind).part()])
 }
 
 /// A script that takes these folders back; with `wipe` the content goes, else it stays.
@@ -465,6 +474,28 @@ mod tests {
             );
             assert!(!bed.sh(&races).status.success());
             assert_eq!(std::fs::read_to_string(bed.at("target")).unwrap(), "kept");
+        }
+    }
+
+    #[test]
+    fn a_folder_outside_a_plan_goes_with_the_one_around_it() {
+        for shell in SHELLS {
+            let bed = Bed::new(shell);
+            let path = bed.at("up/data").display().to_string();
+            let owner = bed.folder(DataKind::Snapshots, "x").owner;
+            let script = take_folder(DataKind::Snapshots, &path, 0o700).replace("root:root", &owner);
+            assert!(bed.sh(&script).status.success());
+            assert!(bed.names("up/data").contains(".ferry-data"));
+            bed.put("up/data/from-b/etcd-20260101T000000Z.db", "x");
+            bed.give_back(bed.install(), DataKind::Snapshots, "up/data", true);
+            let undo = format!("rmdir {} 2>/dev/null || :", bed.at("up").display());
+            let entries = [format!("folder:{path}"), format!("run:folder {}", bed.at("up").display())];
+            let bodies: Vec<String> = entries.iter().filter_map(|what| super::super::back(what, Some(&undo))).collect();
+            let pairs = entries.iter().map(String::as_str).zip(bodies.iter().map(String::as_str));
+            assert!(bed.sh(&taking_back(pairs)).status.success() && !bed.at("up").exists());
+            let ledger = bed.ledger();
+            let at = |line: &str| ledger.find(line).unwrap();
+            assert!(at(" begin run:folder ") < at(&format!(" begin folder:{path}")), "{ledger}");
         }
     }
 

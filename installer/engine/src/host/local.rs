@@ -121,7 +121,12 @@ fn copy(upload: &Upload, progress: &dyn Fn(u64) -> std::io::Result<()>) -> std::
         std::fs::create_dir_all(folder)?;
     }
     let mut from = upload.source.open_at(0)?;
-    let mut to = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&part)?;
+    // A new file, never one that somebody else has put there, nor what a link leads to.
+    match std::fs::remove_file(&part) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut to = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&part)?;
     let mut buffer = vec![0; CHUNK];
     loop {
         let count = from.read(&mut buffer)?;

@@ -64,6 +64,16 @@ fn phase(name: &str, config: &str, question: &str) -> Run {
     Run::unless(format!("kubeadm phase {name}"), Subject::Kubeadm, question, command).within(300)
 }
 
+/// What files that kubeadm writes were before is kept: an uninstall puts it back.
+fn kept(files: &str) -> String {
+    format!("for file in {files}; do f_keep \"$file\" \"kubeadm-${{file##*/}}\"; done\n")
+}
+
+/// Likewise, and then they are removed: kubeadm would refuse to go on from half of a pair.
+fn cleared(files: &str) -> String {
+    format!("{}rm -f {files}\n", kept(files))
+}
+
 fn phases(context: &Context<'_>, host: &Host, config: &str, leads: bool) -> Vec<Action> {
     let manifests = "/etc/kubernetes/manifests";
     let pki = "/etc/kubernetes/pki";
@@ -90,7 +100,7 @@ fn phases(context: &Context<'_>, host: &Host, config: &str, leads: bool) -> Vec<
     let mut certificates = phase("certs all", config, &there).stamped();
     // Cut off, it may have left half of a pair, which it would refuse to go on from.
     let remove = leaves.map(|leaf| format!("{pki}/{leaf}.crt {pki}/{leaf}.key")).join(" ");
-    certificates.command = format!("rm -f {remove}\n{}", certificates.command);
+    certificates.command = format!("{}{}", cleared(&remove), certificates.command);
     runs.push(certificates);
     let files = ["admin.conf", "super-admin.conf", "controller-manager.conf", "scheduler.conf", "kubelet.conf"];
     let files: Vec<&str> = files
@@ -100,11 +110,14 @@ fn phases(context: &Context<'_>, host: &Host, config: &str, leads: bool) -> Vec<
     let there = files.iter().map(|file| format!("[ -s /etc/kubernetes/{file} ]")).collect::<Vec<_>>().join(" && ");
     let mut kubeconfigs = phase("kubeconfig all", &endpoint(context.site), &there).stamped();
     let remove = files.iter().map(|file| format!("/etc/kubernetes/{file}")).collect::<Vec<_>>().join(" ");
-    kubeconfigs.command = format!("rm -f {remove}\n{}", kubeconfigs.command);
+    kubeconfigs.command = format!("{}{}", cleared(&remove), kubeconfigs.command);
     runs.push(kubeconfigs);
     let parts = ["kube-apiserver", "kube-controller-manager", "kube-scheduler"];
     let there = parts.map(|part| format!("[ -s {manifests}/{part}.yaml ]")).join(" && ");
-    runs.push(phase("control-plane all", config, &there).stamped());
+    let manifest = parts.map(|part| format!("{manifests}/{part}.yaml")).join(" ");
+    let mut parts = phase("control-plane all", config, &there).stamped();
+    parts.command = format!("{}{}", kept(&manifest), parts.command);
+    runs.push(parts);
     runs.push(
         phase("kubelet-start", config, "systemctl is-active -q kubelet && [ -s /var/lib/kubelet/config.yaml ]")
             .stamped(),

@@ -10,6 +10,11 @@ f_folder() { grep -qxF -e "$1" $B/folders 2>/dev/null || f_stood "$1"; }
 f_mounts() { awk '{ print $5 }' /proc/self/mountinfo; }
 # f_gone FILE…: files of known names, unless they were there before.
 f_gone() { for one in "$@"; do f_stood "$one" || rm -f -- "$one"; done; }
+# f_before FILE…: files that kubeadm writes become what they were before it did; those that were not there go.
+f_before() { for one in "$@"; do
+    if f_there "$B/kubeadm-${one##*/}"; then rm -f -- "$one.ferry-part"; cp -a -- "$B/kubeadm-${one##*/}" "$one.ferry-part" && mv -fT -- "$one.ferry-part" "$one"
+    else f_gone "$one"; fi
+done; }
 # f_hollow FOLDER…: empty folders, unless they were there before.
 f_hollow() { for one in "$@"; do [ ! -d "$one" ] || [ -L "$one" ] || f_folder "$one" || rmdir -- "$one" 2>/dev/null || :; done; }
 # f_clear FOLDER…: what came into them since ferry, and they themselves unless they were there before or something is mounted on

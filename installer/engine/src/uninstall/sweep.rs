@@ -24,13 +24,13 @@ const NETWORK: &str = include_str!("network.sh");
 
 /// What kubeadm writes into `/etc/kubernetes`, and the installers of Calico and flannel elsewhere. What ferry itself places there is
 /// in the ledger.
-const WRITTEN: &str = "f_gone /etc/kubernetes/admin.conf /etc/kubernetes/super-admin.conf /etc/kubernetes/controller-manager.conf \
+const WRITTEN: &str = "f_before /etc/kubernetes/admin.conf /etc/kubernetes/super-admin.conf /etc/kubernetes/controller-manager.conf \
 /etc/kubernetes/scheduler.conf /etc/kubernetes/kubelet.conf /etc/kubernetes/bootstrap-kubelet.conf
 rm -f /etc/kubernetes/.ferry-part-*
-for part in kube-apiserver kube-controller-manager kube-scheduler; do f_gone /etc/kubernetes/manifests/$part.yaml; done
+for part in kube-apiserver kube-controller-manager kube-scheduler; do f_before /etc/kubernetes/manifests/$part.yaml; done
 for one in /etc/kubernetes/tmp/kubeadm-*; do f_stood \"$one\" || rm -rf --one-file-system -- \"$one\"; done
 f_hollow /etc/kubernetes/manifests /etc/kubernetes/tmp
-for one in apiserver apiserver-kubelet-client front-proxy-client; do f_gone /etc/kubernetes/pki/$one.crt /etc/kubernetes/pki/$one.key; done
+for leaf in apiserver apiserver-kubelet-client front-proxy-client; do f_before /etc/kubernetes/pki/$leaf.crt /etc/kubernetes/pki/$leaf.key; done
 f_gone /etc/cni/net.d/10-calico.conflist /etc/cni/net.d/calico-kubeconfig /etc/cni/net.d/10-flannel.conflist /etc/cni/net.d/.kubernetes-cni-keep
 f_gone /opt/cni/bin/calico /opt/cni/bin/calico-ipam /opt/cni/bin/flannel
 ";
@@ -271,6 +271,9 @@ mod tests {
                     bed.all(&EARLIER, "theirs");
                     bed.all(&THEIRS, "theirs");
                     bed.noted();
+                    // kubeadm has written one in the place of theirs.
+                    bed.put("var/lib/ferry/before/kubeadm-scheduler.conf", "theirs");
+                    bed.put("etc/kubernetes/scheduler.conf", "ours");
                 } else {
                     bed.noted();
                     bed.all(&THEIRS, "theirs");
@@ -289,6 +292,9 @@ mod tests {
                 for script in [stored(), format!("{CLEAR}{WRITTEN}")] {
                     let output = bed.sh(shell, &script);
                     assert!(output.status.success(), "{shell} {}", String::from_utf8_lossy(&output.stderr));
+                }
+                if earlier {
+                    assert_eq!(std::fs::read_to_string(bed.at("etc/kubernetes/scheduler.conf")).unwrap(), "theirs");
                 }
                 let after = bed.paths();
                 let lost: Vec<_> = before.difference(&after).collect();

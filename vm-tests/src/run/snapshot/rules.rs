@@ -71,6 +71,9 @@ pub(super) const RULES: &[Rule] = rules! {
     "file /var/lib/kubelet/*_state" Shape, "checkpoints of a running kubelet, with uids of pods";
     "file /var/lib/ferry/ledger" Through("awk '$2 == \"begin\" && $3 !~ /^run:/ {$1 = \"\"; print}' | sort -u"), "times; a change that was cut off after it was made has no end; waiting may be needed or not";
     "file /var/lib/ferry/lock" Shape, "empty";
+    "file /var/lib/ferry/install" Shape, "an id of chance";
+    "file /var/lib/ferry/before/mounts" Shape, "what was mounted, sessions and credentials of units among it";
+    "file */.ferry-data" Shape, "the mark of a data folder, with that id";
     // Units
     "unit *.scope" Out, "of sessions and containers";
     "unit kubepods*.slice" Out, "of pods";
