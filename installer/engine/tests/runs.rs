@@ -9,7 +9,7 @@ use ferry_bundle_format::lock::Timestamp;
 use ferry_bundle_format::open::{Silent, UnverifiedBundle};
 use ferry_bundle_format::sign::SecretKey;
 use ferry_bundle_format::trust::TrustPolicy;
-use ferry_engine::action::{Action, Run, State, Subject};
+use ferry_engine::action::{Action, Push, Run, State, Subject};
 use ferry_engine::event::{Display, Event, Outcome};
 use ferry_engine::host::{Command, Host, HostError, HostErrorKind, Output, Progress, Redactor, Secret, Stream, Upload};
 use ferry_engine::journal::{self, Journal};
@@ -206,4 +206,105 @@ async fn what_was_cancelled_is_not_tried_again() {
     assert!(matches!(source.kind, HostErrorKind::Cancelled), "{source}");
     let retried = journal::read(&bench.journal()).unwrap();
     assert!(!retried.iter().any(|record| matches!(record.event, Event::Retry { .. })));
+}
+
+/// A host that is there, with a registry that does wrong.
+struct WithRegistry(Wrong);
+
+#[derive(Clone, Copy, PartialEq)]
+enum Wrong {
+    /// Nothing listens.
+    Closed,
+    /// It accepts and says nothing.
+    Silent,
+    /// It is no TLS server.
+    Plain,
+}
+
+impl Host for WithRegistry {
+    fn name(&self) -> &'static str {
+        "one"
+    }
+    fn run<'a>(&'a self, _: &'a Command) -> BoxFuture<'a, Result<Output, HostError>> {
+        Box::pin(std::future::ready(Ok(output(0, ""))))
+    }
+    fn upload<'a>(&'a self, _: &'a Upload, _: Progress<'a>) -> BoxFuture<'a, Result<(), HostError>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+    fn dial<'a>(&'a self, address: &'a str, port: u16) -> BoxFuture<'a, Result<Box<dyn Stream>, HostError>> {
+        let (ours, mut theirs) = tokio::io::duplex(4096);
+        let wrong = self.0;
+        if wrong == Wrong::Closed {
+            let kind = HostErrorKind::Unreachable { address: format!("{address}:{port}"), why: "refused".into() };
+            return Box::pin(std::future::ready(Err(HostError::new("one", kind))));
+        }
+        tokio::spawn(async move {
+            if wrong == Wrong::Plain {
+                let text = b"HTTP/1.1 400 Bad Request\r\n\r\n";
+                drop(tokio::io::AsyncWriteExt::write_all(&mut theirs, text).await);
+            }
+            std::future::pending::<()>().await;
+        });
+        Box::pin(std::future::ready(Ok(Box::new(ours) as Box<dyn Stream>)))
+    }
+}
+
+/// A plan that fills a registry, and a workshop whose vault has what that needs.
+fn pushing(bench: &Bench) -> (Plan, Workshop) {
+    let mut plan = plan(&[("one", false)]);
+    let push = Push { server: "registry".into(), port: 5001, images: Vec::new(), files: Vec::new(), bytes: 0 };
+    plan.stages[0].steps[0] = Step::new("registry.content", "one", "content", vec![Action::Push(push)]);
+    plan.stages[0].steps[0].essential = false;
+    let mut workshop = bench.workshop();
+    let (identity, _) = ferry_bundle_format::sign::secret::generate_identity();
+    let key = VaultKey::Identity(Secret::new(identity.as_str()));
+    let mut vault = Vault::open(&bench.0.path().join("another.age"), key).unwrap();
+    vault.put("registry/ca.crt", "");
+    vault.put("registry/push.password", "x");
+    workshop.vault = Arc::new(vault);
+    workshop.patience = std::time::Duration::from_millis(50);
+    (plan, workshop)
+}
+
+#[tokio::test]
+async fn a_registry_that_does_wrong_is_no_host_that_is_away_and_is_not_waited_for() {
+    drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
+    for (wrong, said, tries) in [
+        (Wrong::Silent, "no answer in the TLS handshake", 3),
+        (Wrong::Plain, "TLS of the registry", 0),
+        (Wrong::Closed, "nothing listens", 3),
+    ] {
+        let bench = Bench::new();
+        let (plan, workshop) = pushing(&bench);
+        let hosts: BTreeMap<String, Arc<dyn Host>> = [("one".to_owned(), Arc::new(WithRegistry(wrong)) as _)].into();
+        let done = run::apply(&plan, &hosts, &BTreeSet::new(), &workshop).await;
+        assert!(done.owed.is_empty(), "{said}: {done:?}");
+        let retried = journal::read(&bench.journal()).unwrap();
+        let retried = retried.iter().filter(|record| matches!(record.event, Event::Retry { .. })).count();
+        let run::StepError::Host { source, .. } = &done.failed[0].1 else { panic!("{done:?}") };
+        assert!(source.to_string().contains(said) && !source.is_absence(), "{source}");
+        assert_eq!(retried, tries, "{source}");
+    }
+}
+
+#[tokio::test]
+async fn a_silent_registry_is_left_at_once_when_everything_is_ended() {
+    drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
+    let bench = Bench::new();
+    let (plan, mut workshop) = pushing(&bench);
+    workshop.patience = std::time::Duration::from_secs(3600);
+    let stop = workshop.stop.clone();
+    let hosts: BTreeMap<String, Arc<dyn Host>> =
+        [("one".to_owned(), Arc::new(WithRegistry(Wrong::Silent)) as _)].into();
+    let away = BTreeSet::new();
+    let run = run::apply(&plan, &hosts, &away, &workshop);
+    let press = async {
+        tokio::task::yield_now().await;
+        stop.ask();
+        tokio::task::yield_now().await;
+        stop.abort();
+    };
+    let (done, ()) = tokio::join!(run, press);
+    let run::StepError::Host { source, .. } = &done.failed[0].1 else { panic!("{done:?}") };
+    assert!(matches!(source.kind, HostErrorKind::Cancelled), "{source}");
 }

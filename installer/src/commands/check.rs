@@ -7,7 +7,7 @@ use std::sync::Arc;
 use ferry_bundle_format::Arch;
 use ferry_engine::event::{Event, Verdict as Shown};
 use ferry_engine::facts::Facts;
-use ferry_engine::preflight::{self, Findings, Measurements, Needs, Outcome, ProbeFile, Severity, Silence, Verdict};
+use ferry_engine::preflight::{self, Findings, Needs, Outcome, ProbeFile, Severity, Silence, Verdict};
 use ferry_engine::supply::{Supply, SupplyError};
 
 use crate::cli::{Common, TrustArgs};
@@ -57,13 +57,8 @@ async fn find_of(
     silent: BTreeMap<String, Silence>,
 ) -> Result<Findings, Failure> {
     preflight::unknown_names(&session.site).map_err(|unknown| Failure::of(ExitCode::Input, &unknown))?;
-    // What ferry has built is in use: it is measured only before anything stands.
-    let fresh = facts.values().all(|facts| facts.ferry.is_empty());
-    let mut measurements = if fresh {
-        preflight::measure(&session.site, &session.hosts, facts, &probes(supply, facts)?, &session.owner).await
-    } else {
-        Measurements::default()
-    };
+    let probes = probes(supply, facts)?;
+    let mut measurements = preflight::measure(&session.site, &session.hosts, facts, &probes, &session.owner).await;
     session.go_on()?;
     measurements.silent = silent;
     let needs = needs(supply)?;

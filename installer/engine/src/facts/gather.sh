@@ -61,7 +61,7 @@ section paths; asked=; for path in / /tmp /run /etc/kubernetes /etc/cni/net.d /o
   kind=missing; entries=0; link=
   if [ -L "$path" ]; then kind=link; link=$(readlink -f "$path")
   elif [ -d "$path" ]; then kind=folder; elif [ -e "$path" ]; then kind=other; fi
-  [ -d "$path" ] && entries=$(ls -A "$path" 2>/dev/null | grep -vcxE 'lost\+found|\.ferry-data(\.part)?')
+  if [ -d "$path" ]; then if list=$(ls -A "$path" 2>/dev/null); then entries=$(printf '%s\n' "$list" | grep -vcxE '|lost\+found|\.ferry-data(\.part)?'); else entries=; fi; fi
   near=$path; while [ ! -e "$near" ]; do near=$(dirname "$near"); done
   echo "path=$path"; echo "kind=$kind"; echo "link=$link"; echo "entries=$entries"; echo "mode=$(stat -c %a "$near" 2>/dev/null)"
   up=$near; [ "$near" != "$path" ] || up=$(dirname "$near"); while [ "$up" != / ] && [ -n "$up" ]; do m=$(stat -L -c %a "$up" 2>/dev/null); case $m in *[1357]|'') ;; *) echo "closed=$up";; esac

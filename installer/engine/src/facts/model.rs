@@ -211,8 +211,8 @@ pub struct PathFact {
     pub kind: PathKind,
     /// Where a link leads.
     pub link: String,
-    /// How many entries it has, `lost+found` not counted.
-    pub entries: u64,
+    /// How many entries it has, `lost+found` not counted. `None` where it could not be listed.
+    pub entries: Option<u64>,
     /// Permission bits in octal, of it or of the nearest parent that is there.
     pub mode: String,
     /// Parents that others may not pass through (no `x`).

@@ -71,7 +71,7 @@ pub(super) fn paths(frame: &Frame<'_>) -> BTreeMap<String, PathFact> {
         match key {
             "kind" => fact.kind = kind(value),
             "link" => value.clone_into(&mut fact.link),
-            "entries" => fact.entries = value.parse().unwrap_or_default(),
+            "entries" => fact.entries = value.parse().ok(),
             "mode" => value.clone_into(&mut fact.mode),
             "closed" => fact.closed_parents.push(value.to_owned()),
             "open" => fact.open_parents.push(value.to_owned()),

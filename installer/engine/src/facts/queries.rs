@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use super::model::{Facts, Leftover, ModuleState};
+use super::model::{Facts, Leftover, ModuleState, PathFact, PathKind};
 use super::model_network::{Interface, Network, Route};
 
 /// What x86-64-v2 adds to the first x86-64 (System V ABI), as `/proc/cpuinfo` names it.
@@ -68,7 +68,9 @@ impl Facts {
             ("/var/lib/rancher", "data of k3s or RKE2"),
             ("/var/lib/k0s", "data of k0s"),
         ] {
-            if self.paths.get(path).is_some_and(|fact| fact.entries > 0) {
+            // A folder that root can't list is not taken for an empty one.
+            let unlisted = |fact: &PathFact| fact.kind == PathKind::Folder && fact.entries.is_none();
+            if self.paths.get(path).is_some_and(|fact| fact.entries.is_some_and(|count| count > 0) || unlisted(fact)) {
                 add(path, why);
             }
         }

@@ -127,7 +127,7 @@ impl Plan {
                 planned.text = None;
             }
         }
-        Digest::of(&serde_json::to_vec(&bare).unwrap_or_default())
+        Digest::of(&serde_json::to_vec(&bare).expect("a plan is plain data, with text for keys"))
     }
 
     /// Every step, in order.

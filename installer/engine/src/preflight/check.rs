@@ -196,7 +196,8 @@ impl OnHost<'_> {
     /// That a measurement is missing, and why.
     pub(super) fn not_measured(&self) -> Seen {
         let problems = self.measured().map(|measured| measured.problems.join("; ")).filter(|text| !text.is_empty());
-        let why = problems.or_else(|| self.whole.measurements.not_measured.clone());
+        let built = self.whole.measurements.is_built(&self.host.name);
+        let why = problems.or(built).or_else(|| self.whole.measurements.not_measured.clone());
         Seen::Skipped(format!("not measured{}", why.map_or_else(String::new, |why| format!(": {why}"))))
     }
 }

@@ -112,18 +112,21 @@ fn data(on: &OnHost<'_>, kind: DataKind, path: &str) -> Seen {
     if fact.kind == PathKind::Other || (fact.kind == PathKind::Link && fact.link.is_empty()) {
         return Seen::bad_fixed_by(format!("{path} is no folder"), "move it away");
     }
-    if fact.entries == 0 {
-        return Seen::good(format!("{path} is empty"));
-    }
+    let held = match fact.entries {
+        Some(0) => return Seen::good(format!("{path} is empty")),
+        Some(count) => format!("{path} has {count} entries"),
+        // Unknown is not empty.
+        None => format!("{path} could not be listed"),
+    };
     match mark {
         Some(mark) if mark.released && is_kind(mark) && kind.outlives() => {
             Seen::good(format!("{path} was left by an earlier install of ferry"))
         }
-        Some(_) => Seen::bad(format!("{path} has {} entries, and belongs to another install of ferry", fact.entries)),
+        Some(_) => Seen::bad(format!("{held}, and belongs to another install of ferry")),
         None if on.is_ours() && (fact.in_ledger || kind == DataKind::Volumes) => {
             Seen::good(format!("{path} was taken by an earlier version of ferry"))
         }
-        None => Seen::bad(format!("{path} has {} entries", fact.entries)),
+        None => Seen::bad(held),
     }
 }
 

@@ -44,6 +44,9 @@ pub struct ProbeFile {
 /// Measures what facts can't tell. `probes` are by architecture; a host without one is not measured, and neither is one
 /// without facts. Changes nothing that it does not take away again: a folder with the probe, and a file for the disk's test.
 /// `owner` names that folder: what a run of the same owner had to leave goes first, as [`sweep`] does it.
+///
+/// Where ferry has built already the real services hold the ports, and the disk has work to do: such a host listens on nothing and
+/// its disk is left alone, but it dials the hosts that are new.
 pub async fn measure(
     site: &Site,
     hosts: &BTreeMap<String, Arc<dyn Host>>,
@@ -52,6 +55,13 @@ pub async fn measure(
     owner: &str,
 ) -> Measurements {
     let mut measurements = Measurements::default();
+    let built: Vec<&str> =
+        site.hosts.iter().map(|host| host.name.as_str()).filter(|name| is_built(facts, name)).collect();
+    measurements.built = built.iter().map(|name| (*name).to_owned()).collect();
+    if !built.is_empty() && facts.keys().all(|name| measurements.built.contains(name)) {
+        measurements.not_measured = Some(format!("ferry has already built on {}", built.join(", ")));
+        return measurements;
+    }
     let token = format!("{:016x}", std::collections::hash_map::RandomState::new().build_hasher().finish());
     let mut placed = BTreeMap::new();
     sweep(site, hosts, facts, owner).await;
@@ -68,11 +78,14 @@ pub async fn measure(
         measurements.not_measured = Some(said.cloned().unwrap_or_else(|| "no host could be probed".into()));
         return measurements;
     }
-    let alone = placed.values().map(|(entry, facts, probe)| on_its_own(site, entry, facts, probe));
+    let fresh = placed.values().filter(|(entry, ..)| !measurements.built.contains(&entry.name));
+    let alone: Vec<_> = fresh.map(|(entry, facts, probe)| on_its_own(site, entry, facts, probe)).collect();
+    let alone = alone.into_iter();
     for (name, one) in some_at_once(ASKED, alone).await {
         measurements.hosts.insert(name, one);
     }
-    measurements.dialled = matrix(site, &placed, &mut measurements.hosts, &token).await;
+    let built = measurements.built.clone();
+    measurements.dialled = matrix(site, &placed, &built, &mut measurements.hosts, &token).await;
     let leaving = placed.values().map(|(entry, _, probe)| async { (&entry.name, probe.remove().await) });
     for problem in some_at_once(BROUGHT, leaving).await {
         if let (name, Err(why)) = problem {
@@ -137,6 +150,11 @@ pub async fn sweep(site: &Site, hosts: &BTreeMap<String, Arc<dyn Host>>, facts: 
     futures_util::future::join_all(there.map(|host| on_host::sweep(host.as_ref(), owner, &site.etcd.data_dir))).await;
 }
 
+/// Whether ferry has built something on a host.
+fn is_built(facts: &BTreeMap<String, Facts>, name: &str) -> bool {
+    facts.get(name).is_some_and(|facts| !facts.ferry.is_empty())
+}
+
 /// Ports and disk of one host.
 async fn on_its_own(site: &Site, entry: &site::Host, facts: &Facts, probe: &Probe<'_>) -> (String, HostMeasurement) {
     let mut one = HostMeasurement::default();
@@ -168,15 +186,17 @@ async fn on_its_own(site: &Site, entry: &site::Host, facts: &Facts, probe: &Prob
 
 type Placed<'a> = BTreeMap<&'a str, (&'a site::Host, &'a Facts, Probe<'a>)>;
 
-/// Listens everywhere, then dials from everywhere, small and big.
+/// Listens everywhere but where something is `built`, then dials from everywhere, small and big.
 async fn matrix(
     site: &Site,
     placed: &Placed<'_>,
+    built: &BTreeSet<String>,
     hosts: &mut BTreeMap<String, HostMeasurement>,
     token: &str,
 ) -> Vec<Dialled> {
-    let required = dials(site);
-    let serving = placed.iter().map(|(name, (entry, _, probe))| {
+    let mut required = dials(site);
+    required.retain(|dial| !built.contains(&dial.to));
+    let serving = placed.iter().filter(|(name, _)| !built.contains(**name)).map(|(name, (entry, _, probe))| {
         let ports: BTreeSet<_> =
             required.iter().filter(|dial| dial.to == *name).map(|dial| (dial.protocol, dial.port)).collect();
         let targets: Vec<Target> = ports.into_iter().map(|port| Target::of(entry.internal, port)).collect();
@@ -194,7 +214,9 @@ async fn matrix(
             .iter()
             .filter(|dial| dial.from == *name && listening.contains(&(dial.to.as_str(), dial.protocol, dial.port)))
             .collect();
-        let mtu = site.host(name).and_then(|host| facts.network.holding(host.internal)).map_or(1500, |(_, i, _)| i.mtu);
+        let mtu = site.host(name).and_then(|host| facts.network.holding(host.internal)).map_or(0, |(_, i, _)| i.mtu);
+        // Where it is not known, what most have.
+        let mtu = if mtu == 0 { 1500 } else { mtu };
         async move { (*name, rounds(site, probe, &mine, mtu, token).await) }
     });
     let mut dialled = Vec::new();

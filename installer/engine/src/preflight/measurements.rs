@@ -1,6 +1,6 @@
 //! What active probing found: data, made by [`super::measure`] and judged by the checks.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -15,10 +15,19 @@ pub struct Measurements {
     pub hosts: BTreeMap<String, HostMeasurement>,
     /// Connections that were tried.
     pub dialled: Vec<Dialled>,
+    /// Hosts on which ferry has built already: they dial others, and are not measured themselves.
+    pub built: BTreeSet<String>,
     /// Why nothing was measured, if that is so.
     pub not_measured: Option<String>,
     /// Hosts that did not say what they are like, and why.
     pub silent: BTreeMap<String, Silence>,
+}
+
+impl Measurements {
+    /// That a host is not measured because ferry has built there already.
+    pub(super) fn is_built(&self, name: &str) -> Option<String> {
+        self.built.contains(name).then(|| format!("ferry has already built on {name}"))
+    }
 }
 
 /// Why a host did not say what it is like.

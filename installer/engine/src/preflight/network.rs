@@ -81,7 +81,10 @@ pub(super) const MTU: Check = Check {
     run: Run::Site(|whole| {
         let mut found: BTreeMap<u32, Vec<&str>> = BTreeMap::new();
         for (host, facts) in whole.known() {
-            if let Some((_, interface, _)) = facts.network.holding(host.internal) {
+            if let Some((name, interface, _)) = facts.network.holding(host.internal) {
+                if interface.mtu == 0 {
+                    return Seen::skipped(format!("the MTU of {name} on {} is not known", host.name));
+                }
                 found.entry(interface.mtu).or_default().push(&host.name);
             }
         }
@@ -335,7 +338,8 @@ fn judge_dials(between: &Between<'_>, big: bool) -> Seen {
     match (reached, failed.as_slice()) {
         (0, []) => {
             let silent = [from, to].into_iter().find(|name| !between.whole.facts.contains_key(name.as_str()));
-            let why = measurements.not_measured.as_deref().unwrap_or("no listener could be started");
+            let said = measurements.is_built(to).or_else(|| measurements.not_measured.clone());
+            let why = said.unwrap_or_else(|| "no listener could be started".into());
             Seen::skipped(match silent {
                 Some(name) => format!("not measured: nothing is known of {name}"),
                 None => format!("not measured: {why}"),

@@ -214,3 +214,101 @@ async fn a_host_without_a_probe_is_not_measured() {
     assert_eq!(found.not_measured.as_deref(), Some("the bundle has no probe for amd64"));
     assert!(found.dialled.is_empty() && found.hosts["node1"].binds.is_empty());
 }
+
+/// What each of two hosts was asked to do, by the programs it was asked to run.
+struct Heard {
+    name: &'static str,
+    verbs: std::sync::Mutex<Vec<String>>,
+}
+
+impl Host for Heard {
+    fn name(&self) -> &str {
+        self.name
+    }
+    fn run<'a>(&'a self, command: &'a Command) -> BoxFuture<'a, Result<Output, HostError>> {
+        let verbs = ["bind", "fsync", "serve", "dial", "clock"];
+        // The program stands alone, then its verb.
+        let said = verbs.into_iter().find(|verb| command.script.contains(&format!("/probe {verb}")));
+        let mut stdout = "{\"ready\":true}\n".to_owned();
+        if let Some(verb) = said {
+            let words = command.script.split_whitespace().map(|word| word.trim_end_matches(';'));
+            let targets = words.filter(|word| word.starts_with("tcp:") || word.starts_with("udp:"));
+            let targets: Vec<&str> = targets.collect();
+            for target in &targets {
+                let (protocol, port) = (&target[..3], target.rsplit(':').next().unwrap_or_default());
+                stdout.push_str(&format!("{{\"protocol\":\"{protocol}\",\"port\":{port},\"ok\":true,\"ms\":1.0}}\n"));
+            }
+            if verb == "dial" {
+                stdout = stdout.split_once('\n').map(|(_, rest)| rest.to_owned()).unwrap_or_default();
+            }
+            self.verbs.lock().unwrap().push(format!("{verb} {}", targets.join(" ")));
+        }
+        if said.is_none() {
+            // The folder that was made for the probe.
+            stdout.push_str("/var/lib/ferry/probe-owner\n");
+        }
+        let output = Output { status: 0, stdout: stdout.into_bytes(), stderr: Vec::new() };
+        Box::pin(std::future::ready(Ok(output)))
+    }
+    fn upload<'a>(&'a self, _: &'a Upload, _: Progress<'a>) -> BoxFuture<'a, Result<(), HostError>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+    fn dial<'a>(&'a self, _: &'a str, _: u16) -> BoxFuture<'a, Result<Box<dyn Stream>, HostError>> {
+        unreachable!("measuring dials on the hosts")
+    }
+}
+
+#[tokio::test]
+async fn a_new_host_is_measured_from_those_on_which_ferry_has_built_and_they_are_left_alone() {
+    let mut world = World::healthy();
+    let built = world.site.hosts[0].name.clone();
+    world.facts.get_mut(&built).unwrap().ferry = vec!["ledger".into()];
+    let heard = ["node1", "node2"].map(|name| Arc::new(Heard { name, verbs: std::sync::Mutex::default() }));
+    let hosts: BTreeMap<String, Arc<dyn Host>> =
+        heard.iter().map(|host| (host.name.to_owned(), host.clone() as Arc<dyn Host>)).collect();
+    let file = ProbeFile { source: Arc::new(Bytes(Arc::new(vec![1]))), digest: Digest::of(&[1]) };
+    let probes = BTreeMap::from([("amd64".to_owned(), file)]);
+    let found = measure(&world.site, &hosts, &world.facts, &probes, "owner").await;
+    let verbs = |n: usize| {
+        heard[n]
+            .verbs
+            .lock()
+            .unwrap()
+            .iter()
+            .map(|said| said.split(' ').next().unwrap().to_owned())
+            .collect::<BTreeSet<_>>()
+    };
+    assert!(!verbs(0).contains("serve") && !verbs(0).contains("bind") && !verbs(0).contains("fsync"), "{:?}", verbs(0));
+    assert!(
+        verbs(0).contains("dial") && verbs(1).contains("serve") && verbs(1).contains("bind"),
+        "{:?} {:?}",
+        verbs(0),
+        verbs(1)
+    );
+    assert!(
+        found.dialled.iter().any(|one| one.dial.from == "node1" && one.dial.to == "node2" && one.dial.port == 10250),
+        "{found:?}"
+    );
+    assert!(found.dialled.iter().all(|one| one.dial.to == "node2"), "{found:?}");
+    // What was not measured is told as that, and why.
+    world.measurements = found;
+    let sentence = |world: &World, check: &str, host: &str, peer: Option<&str>| {
+        let findings = world.check();
+        let one = findings
+            .findings
+            .iter()
+            .find(|one| one.check == check && one.host.as_deref() == Some(host) && one.peer.as_deref() == peer);
+        match one.map(|one| &one.outcome) {
+            Some(Outcome::NotApplicable { reason }) => reason.clone(),
+            other => panic!("{check} {host}: {other:?}"),
+        }
+    };
+    assert_eq!(
+        sentence(&world, "network.reach", "node2", Some("node1")),
+        "not measured: ferry has already built on node1"
+    );
+    // Nothing is measured where ferry has built on all of them.
+    world.facts.get_mut("node2").unwrap().ferry = vec!["ledger".into()];
+    let found = measure(&world.site, &hosts, &world.facts, &probes, "owner").await;
+    assert_eq!(found.not_measured.as_deref(), Some("ferry has already built on node1, node2"));
+}

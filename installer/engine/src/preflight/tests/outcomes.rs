@@ -25,7 +25,7 @@ fn waivers_hold_for_their_hosts_and_never_for_strict_checks() {
     assert_eq!(world.check().verdict(), Verdict::Ready);
 
     let mut strict = World::with("waivers:\n- {check: leftovers.etcd, reason: I know}\n");
-    strict.facts("node1").paths.get_mut("/var/lib/etcd").unwrap().entries = 1;
+    strict.facts("node1").paths.get_mut("/var/lib/etcd").unwrap().entries = Some(1);
     assert!(check(&strict.site, &strict.facts, &strict.measurements, &strict.needs).is_err());
     strict.site.waivers.clear();
     assert_eq!(strict.check().verdict(), Verdict::Blocked);
@@ -65,7 +65,7 @@ fn a_folder_for_data_is_taken_only_if_it_is_empty_or_shown_to_be_ferrys() {
             facts.install = install.into();
             facts.ferry.extend(ledger.then(|| "ledger".to_owned()));
             let fact = facts.paths.get_mut(path).unwrap();
-            (fact.entries, fact.data, fact.in_ledger) = (3, mark.clone(), named);
+            (fact.entries, fact.data, fact.in_ledger) = (Some(3), mark.clone(), named);
             let outcome = find(&world.check(), id, Some("node1")).outcome.clone();
             assert_eq!(
                 matches!(outcome, Outcome::Passed { .. }),
@@ -153,8 +153,8 @@ fn what_ferry_has_started_itself_is_no_leftover() {
     let facts = world.facts("node1");
     facts.ferry = vec!["ledger".into()];
     let etcd = facts.paths.get_mut("/var/lib/etcd").unwrap();
-    (etcd.entries, etcd.in_ledger) = (1, true);
-    facts.paths.get_mut("/etc/kubernetes").unwrap().entries = 3;
+    (etcd.entries, etcd.in_ledger) = (Some(1), true);
+    facts.paths.get_mut("/etc/kubernetes").unwrap().entries = Some(3);
     facts.processes.insert("kubelet".into());
     facts.services.insert("containerd.service".into());
     facts.firewall.dropping = vec!["ip filter forward".into()];
@@ -183,7 +183,7 @@ fn the_traps_of_small_hosts_are_planned_around() {
 fn the_table_fits_and_says_how_to_cure() {
     let mut world = World::with("waivers:\n- {check: time.source, reason: there is no time server on this ship}\n");
     world.facts("node1").memory.total = 3 << 30;
-    world.facts("node1").paths.get_mut("/var/lib/etcd").unwrap().entries = 1;
+    world.facts("node1").paths.get_mut("/var/lib/etcd").unwrap().entries = Some(1);
     world.facts("node2").time.reachable.clear();
     world.facts("node2").capabilities.remove("CAP_SYS_RESOURCE");
     world.facts("node2").account.noise = vec!["\u{1b}[31mWelcome\u{1b}[0m ".repeat(20)];
@@ -279,4 +279,24 @@ fn a_firewall_that_is_too_old_or_silent_is_the_operators() {
         let outcome = find(&world.check(), "security.firewalld", Some("node2")).outcome.clone();
         assert!(matches!(outcome, Outcome::Failed { fix, .. } if fix.contains(says)), "{version}");
     }
+}
+
+#[test]
+fn what_could_not_be_read_is_not_taken_for_nothing() {
+    let mut world = World::healthy();
+    let etcd = world.facts("node1").paths.get_mut("/var/lib/etcd").unwrap();
+    (etcd.entries, etcd.kind) = (None, crate::facts::PathKind::Folder);
+    let findings = world.check();
+    let Outcome::Failed { evidence, .. } = &find(&findings, "leftovers.etcd", Some("node1")).outcome else {
+        panic!("a folder that could not be listed is not empty");
+    };
+    assert_eq!(evidence, "/var/lib/etcd could not be listed");
+    // The same for a cluster's folders, and for a size that no link has.
+    let mut world = World::healthy();
+    let folder = world.facts("node2").paths.get_mut("/etc/kubernetes").unwrap();
+    (folder.entries, folder.kind) = (None, crate::facts::PathKind::Folder);
+    assert!(matches!(&find(&world.check(), "leftovers.cluster", Some("node2")).outcome, Outcome::Failed { .. }));
+    let mut world = World::healthy();
+    world.all(|facts| facts.network.interfaces.values_mut().for_each(|interface| interface.mtu = 0));
+    assert!(matches!(&find(&world.check(), "network.mtu", None).outcome, Outcome::NotApplicable { .. }));
 }
