@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::index::Identity;
+use crate::digest::Digest;
+use crate::index::{Identity, Index};
 use crate::manifest::file::Product;
 use crate::receipt::Permit;
 use crate::sign::statement::{self, StatementError};
@@ -39,6 +40,33 @@ pub struct Seen {
     pub channel: crate::name::Name,
     /// The highest serial.
     pub serial: u64,
+    /// The digest of that bundle's lock. None where an older version has written it down.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lock: Option<Digest>,
+}
+
+impl Seen {
+    /// What is remembered of a bundle that was let in.
+    #[must_use]
+    pub fn of(index: &Index) -> Self {
+        let (product, channel) = (index.product.name.clone(), index.product.channel.clone());
+        Self { product, channel, serial: index.serial, lock: Some(index.lock) }
+    }
+
+    /// Puts it in the place of what was remembered of its product's channel. Says whether anything is new.
+    pub fn remember(self, seen: &mut Vec<Self>) -> bool {
+        match seen.iter_mut().find(|one| one.product == self.product && one.channel == self.channel) {
+            Some(known) if *known == self => false,
+            Some(known) => {
+                *known = self;
+                true
+            }
+            None => {
+                seen.push(self);
+                true
+            }
+        }
+    }
 }
 
 /// On what grounds a bundle was let in. Shown in every output.
@@ -110,6 +138,24 @@ pub enum TrustError {
         serial: u64,
         /// The newest seen.
         seen: u64,
+    },
+    /// Another content under a serial that was seen.
+    #[error(
+        "serial {serial} of {product} ({channel}) was seen with other content: lock {}, and this bundle's is {}",
+        seen.short(),
+        lock.short()
+    )]
+    SameSerial {
+        /// The product.
+        product: String,
+        /// The channel.
+        channel: String,
+        /// The serial of both.
+        serial: u64,
+        /// The lock that was seen.
+        seen: Digest,
+        /// The bundle's lock.
+        lock: Digest,
     },
     /// Absurdly newer.
     #[error("serial {serial} of {product} is more than {MAX_SERIAL_JUMP} ahead of {seen}, which this site has seen")]
@@ -199,6 +245,23 @@ impl TrustPolicy {
         })
     }
 
+    /// Whether the content is the one that was seen, where the serial is. One serial means one content: a second one would
+    /// replace the first without anybody being told, and nobody could say later which of them a site has.
+    pub fn check_content(&self, index: &Index) -> Result<(), TrustError> {
+        let Product { name, channel, .. } = &index.product;
+        let same = |seen: &&Seen| (&seen.product, &seen.channel, seen.serial) == (name, channel, index.serial);
+        match self.seen.iter().find(same).and_then(|seen| seen.lock) {
+            Some(seen) if seen != index.lock => Err(TrustError::SameSerial {
+                product: name.to_string(),
+                channel: channel.to_string(),
+                serial: index.serial,
+                seen,
+                lock: index.lock,
+            }),
+            _ => Ok(()),
+        }
+    }
+
     /// Whether a serial may follow what the site has seen. The same serial may come again.
     pub fn check_serial(&self, identity: &Identity) -> Result<(), TrustError> {
         let Product { name, channel, .. } = &identity.product;
@@ -263,7 +326,7 @@ mod tests {
         let product =
             Product { name: name("shop"), version: crate::name::Version::parse("1").unwrap(), channel: name("stable") };
         let identity = |serial| Identity { format: 1, product: product.clone(), serial };
-        let seen = vec![Seen { product: name("shop"), channel: name("stable"), serial: 5 }];
+        let seen = vec![Seen { product: name("shop"), channel: name("stable"), serial: 5, lock: None }];
         let policy = TrustPolicy { seen, ..TrustPolicy::default() };
         assert!(matches!(policy.check_serial(&identity(4)), Err(TrustError::Rollback { seen: 5, .. })));
         assert!(policy.check_serial(&identity(5)).is_ok() && policy.check_serial(&identity(6)).is_ok());
@@ -271,10 +334,54 @@ mod tests {
     }
 
     #[test]
+    fn one_serial_means_one_content() {
+        let fakes = [1, 2].map(|seed| crate::fake::Fake::new(seed, 10));
+        let [first, mut second] = fakes.each_ref().map(|fake| fake.bundle(&[]).index().clone());
+        (second.product, second.serial) = (first.product.clone(), first.serial);
+        assert_ne!(first.lock, second.lock);
+        let policy = |seen: Seen| TrustPolicy { insecure_unsigned: true, seen: vec![seen], ..TrustPolicy::default() };
+        let after = policy(Seen::of(&first));
+        assert_eq!(after.check_content(&first), Ok(()));
+        let refused = after.check_content(&second).unwrap_err();
+        assert!(matches!(&refused, TrustError::SameSerial { seen, .. } if *seen == first.lock), "{refused}");
+        // Another serial, another channel, or nothing known of the content.
+        let (next, other) =
+            (Seen { serial: first.serial + 1, ..Seen::of(&first) }, crate::name::Name::parse("x").unwrap());
+        for seen in [next, Seen { channel: other, ..Seen::of(&first) }, Seen { lock: None, ..Seen::of(&first) }] {
+            assert_eq!(policy(seen).check_content(&second), Ok(()));
+        }
+        // Whoever opens a bundle is told so, before anything of it is used.
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("b.ferry");
+        std::fs::write(&path, fakes[0].bytes(&[]).unwrap()).unwrap();
+        let open = |policy: &TrustPolicy| {
+            let bundle = crate::open::UnverifiedBundle::open(&path).unwrap();
+            bundle.trust(policy, &crate::open::Silent).map(|_| ())
+        };
+        open(&after).unwrap();
+        let error = open(&policy(Seen { lock: Some(second.lock), ..Seen::of(&first) })).unwrap_err();
+        assert_eq!(error.code(), "same-serial");
+        assert!(error.hint().unwrap().contains("higher serial"));
+    }
+
+    #[test]
+    fn what_was_remembered_is_replaced_whole_and_old_memories_are_read() {
+        let old = r#"[{"product": "shop", "channel": "stable", "serial": 5}]"#;
+        let mut seen: Vec<Seen> = serde_json::from_str(old).unwrap();
+        assert_eq!(seen[0].lock, None);
+        let one = |serial, text: &[u8]| Seen { serial, lock: Some(Digest::of(text)), ..seen[0].clone() };
+        let (a, b) = (one(5, b"a"), one(6, b"b"));
+        assert!(a.clone().remember(&mut seen) && seen == [a.clone()]);
+        assert!(!a.clone().remember(&mut seen));
+        assert!(b.clone().remember(&mut seen) && seen == [b]);
+        assert_eq!(serde_json::from_str::<Vec<Seen>>(&serde_json::to_string(&seen).unwrap()).unwrap(), seen);
+    }
+
+    #[test]
     fn a_permit_leads_from_one_serial_to_one_other() {
         let name = |text: &str| crate::name::Name::parse(text).unwrap();
         let (product, channel) = (name("shop"), name("stable"));
-        let seen = |serial| vec![Seen { product: product.clone(), channel: channel.clone(), serial }];
+        let seen = |serial| vec![Seen { product: product.clone(), channel: channel.clone(), serial, lock: None }];
         let identity = |serial| {
             let version = crate::name::Version::parse("1").unwrap();
             let product = Product { name: product.clone(), version, channel: channel.clone() };

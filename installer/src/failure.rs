@@ -52,6 +52,30 @@ pub(crate) enum ExitCode {
     Interrupted = 130,
 }
 
+impl ExitCode {
+    /// How a run that came to this code ended, for the journal.
+    pub(crate) fn describe(self) -> &'static str {
+        match self {
+            Self::Success => "done",
+            Self::Drift => "the hosts have changed since the plan was made",
+            Self::Unfit => "the site is not fit",
+            Self::NotAccepted => "not accepted",
+            Self::Held => "somebody else is at work",
+            Self::Owed => "done, but for hosts that could not be reached",
+            Self::Incomplete => "volumes are missing",
+            Self::Interrupted => "stopped on request",
+            Self::Bug
+            | Self::Input
+            | Self::Refused
+            | Self::Untrusted
+            | Self::Host
+            | Self::Secret
+            | Self::Machine
+            | Self::Step => "failed",
+        }
+    }
+}
+
 /// Why a command failed.
 #[derive(Debug)]
 pub(crate) struct Failure {
@@ -208,7 +232,8 @@ pub(crate) fn code_of_all<'a>(errors: impl Iterator<Item = &'a HostError>) -> Ex
 impl From<VaultError> for Failure {
     fn from(error: VaultError) -> Self {
         let code = if matches!(error, VaultError::File { .. }) { ExitCode::Machine } else { ExitCode::Secret };
-        Self::of(code, &error)
+        let hint = error.hint();
+        Self::of(code, &error).hints(hint)
     }
 }
 

@@ -1,6 +1,6 @@
 //! What a verb works with: the site, its state folder, secrets, hosts, journal; and, for those that need it, bundle and vault.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
@@ -53,6 +53,8 @@ pub(crate) struct Session {
     pub(crate) console: Console,
     /// Whose leases these are: the same in every run from this state folder.
     pub(crate) owner: String,
+    /// Whether output is for programs.
+    pub(crate) json: bool,
     secrets: Arc<SecretStore>,
     settings: Settings,
     redactor: Redactor,
@@ -81,8 +83,12 @@ impl Session {
         let secrets = Arc::new(SecretStore::new(site.folder(), ask, redactor.clone()));
         let mut settings = Settings::new(site.folder(), secrets.clone(), KnownKeys::new(state.join("host-keys")));
         settings.redactor = redactor.clone();
-        settings.trace =
-            Arc::new(Journaling { journal: journal.clone(), next: AtomicU64::new(1), running: Mutex::default() });
+        settings.trace = Arc::new(Journaling {
+            journal: journal.clone(),
+            next: AtomicU64::new(1),
+            running: Mutex::default(),
+            keys: Mutex::default(),
+        });
         settings.first_sight = first_sight(common, &console);
         settings.cancel = stop.token();
         if let Some(room) = host::make_room(site.hosts.len()) {
@@ -94,7 +100,21 @@ impl Session {
         let gone = Gone::default();
         let hosts = idle(&site, &settings, &gone);
         let owner = owner(&state)?;
-        Ok(Self { site, state, journal, hosts, stop, gone, console, owner, secrets, settings, redactor, _lock: lock })
+        Ok(Self {
+            site,
+            state,
+            journal,
+            hosts,
+            stop,
+            gone,
+            console,
+            owner,
+            json: common.json,
+            secrets,
+            settings,
+            redactor,
+            _lock: lock,
+        })
     }
 
     /// The hosts over connections of their own, on which it is noticed soon when one is gone.
@@ -161,7 +181,21 @@ impl Session {
         })
     }
 
-    /// Opens the vault, and makes the keys that it does not hold yet.
+    /// Opens the vault, and makes the keys that it does not hold yet, and the certificates that no longer fit the site or end
+    /// soon: for a plan, and for what applies it.
+    pub(crate) async fn prepared_vault(&self) -> Result<Vault, Failure> {
+        let mut vault = self.vault().await?;
+        let again = pki::prepare(&self.site, &mut vault, ferry_bundle_format::lock::Timestamp::from_unix(now()))?;
+        if !again.is_empty() {
+            let text =
+                format!("certificates made again, because names have changed or they end soon: {}", again.join(", "));
+            self.journal.record(&Event::Note { text });
+        }
+        vault.teach(&self.redactor);
+        Ok(vault)
+    }
+
+    /// Opens the vault as it is.
     pub(crate) async fn vault(&self) -> Result<Vault, Failure> {
         let key = match &self.site.vault {
             VaultEntry::Passphrase(reference) => VaultKey::Passphrase(self.secret(reference).await?),
@@ -171,8 +205,7 @@ impl Session {
                 VaultKey::Identity(Secret::new(text))
             }
         };
-        let mut vault = Vault::open(&self.state.join("vault.age"), key)?;
-        pki::prepare(&self.site, &mut vault, ferry_bundle_format::lock::Timestamp::from_unix(now()))?;
+        let vault = Vault::open(&self.state.join("vault.age"), key)?;
         vault.teach(&self.redactor);
         Ok(vault)
     }
@@ -203,8 +236,20 @@ impl Session {
         workshop
     }
 
-    /// Writes down what begins.
+    /// Writes down what begins. What went before it in the same command has come to its end by that.
     pub(crate) fn began(&self, verb: &str, supply: Option<&Supply>, plan: Option<&ferry_engine::plan::Plan>) {
+        self.began_only(verb, supply, plan, &[]);
+    }
+
+    /// Likewise, where only these checks were asked for.
+    pub(crate) fn began_only(
+        &self,
+        verb: &str,
+        supply: Option<&Supply>,
+        plan: Option<&ferry_engine::plan::Plan>,
+        only: &[String],
+    ) {
+        self.end(true, &format!("it went on with `{verb}`"));
         let product = |supply: &Supply| {
             let product = &supply.lock().product;
             format!("{} {} serial {}", product.name.as_str(), product.version.as_str(), supply.lock().serial)
@@ -217,7 +262,25 @@ impl Session {
             product: supply.map(product),
             plan: plan.map(|plan| plan.id().to_string()),
             ferry: env!("CARGO_PKG_VERSION").to_owned(),
+            only: only.to_vec(),
         });
+    }
+
+    /// Writes down how the run ended, unless that is written already: a run without an end was cut off.
+    pub(crate) fn end(&self, well: bool, summary: &str) {
+        if self.journal.is_open() {
+            let summary = summary.to_owned();
+            self.journal.keep(&Event::Ended { well, changed: 0, already: 0, owed: Vec::new(), summary });
+        }
+    }
+
+    /// Writes down how the run ended, from what its command came to.
+    pub(crate) fn ended(&self, result: Result<ExitCode, Failure>) -> Result<ExitCode, Failure> {
+        match &result {
+            Ok(code) => self.end(matches!(code, ExitCode::Success), code.describe()),
+            Err(failure) => self.end(false, &failure.causes.join(": ")),
+        }
+        result
     }
 }
 
@@ -309,6 +372,8 @@ struct Journaling {
     journal: Journal,
     next: AtomicU64,
     running: Mutex<BTreeMap<u64, String>>,
+    /// The keys that are written down already.
+    keys: Mutex<BTreeSet<(String, String)>>,
 }
 
 impl Trace for Journaling {
@@ -334,6 +399,13 @@ impl Trace for Journaling {
         let host =
             self.running.lock().unwrap_or_else(std::sync::PoisonError::into_inner).remove(&id).unwrap_or_default();
         self.journal.record(&Event::CommandEnded { host, id, status, said, ms });
+    }
+
+    fn host_key(&self, host: &str, fingerprint: &str) {
+        let key = (host.to_owned(), fingerprint.to_owned());
+        if self.keys.lock().unwrap_or_else(std::sync::PoisonError::into_inner).insert(key) {
+            self.journal.keep(&Event::HostKey { host: host.to_owned(), fingerprint: fingerprint.to_owned() });
+        }
     }
 }
 

@@ -363,7 +363,7 @@ fn a_host_that_was_away_when_the_plan_was_made_is_owed_and_the_report_says_so() 
     let done = bench.apply_without(host, &away);
     assert_eq!((done.changed, done.owed), (9, away));
     assert_eq!(bench.snapshot(), whole);
-    let records = journal::read(&bench.folder.join("journal.jsonl")).expect("a journal");
+    let records = journal::read(&bench.folder.join("journal.jsonl")).expect("a journal").records;
     let ended = records.into_iter().rev().find_map(|record| match record.event {
         Event::Ended { owed, summary, .. } => Some((owed, summary)),
         _ => None,

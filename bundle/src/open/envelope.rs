@@ -89,6 +89,7 @@ pub(super) fn trust(
     );
 
     let index = Index::parse(&index_bytes).map_err(OpenError::Index)?;
+    policy.check_content(&index).map_err(OpenError::Serial)?;
     step(4, "index", format!("{} members, {} artifacts", index.entries.len(), index.artifacts.len()));
 
     // How many signature files there must be is known now; they stand between the checksums and the content.

@@ -241,6 +241,7 @@ impl OpenError {
             Self::Untrusted(TrustError::Unsigned) => "unsigned",
             Self::Untrusted(_) => "untrusted",
             Self::Serial(TrustError::Rollback { .. }) => "rollback",
+            Self::Serial(TrustError::SameSerial { .. }) => "same-serial",
             Self::Serial(_) => "fast-forward",
             Self::Index(IndexError::Malformed(_)) => "index-malformed",
             Self::Index(IndexError::Newer(_)) => "index-newer",
@@ -278,6 +279,9 @@ impl OpenError {
                 Self::Untrusted(_) => "check --threshold and the keys given with --trust",
                 Self::Serial(TrustError::Rollback { .. }) => {
                     "carry the newest bundle; going back on purpose needs a signed permit"
+                }
+                Self::Serial(TrustError::SameSerial { .. }) => {
+                    "ask who made it for a bundle with a higher serial: two bundles of one serial can't be told apart later"
                 }
                 Self::Signature(_) | Self::Checksums { .. } | Self::Damaged(_) | Self::Content { .. } => {
                     "carry the file again; nothing of it has been used"

@@ -118,13 +118,9 @@ impl TrustArgs {
         if !bundle.assurance().is_trusted() {
             return Ok(());
         }
-        let (product, serial) = (&bundle.index().product, bundle.index().serial);
         let mut seen = self.seen()?;
-        match seen.iter_mut().find(|seen| seen.product == product.name && seen.channel == product.channel) {
-            // Lower than before only with a permit: the policy has seen to that.
-            Some(known) => known.serial = serial,
-            None => seen.push(Seen { product: product.name.clone(), channel: product.channel.clone(), serial }),
-        }
+        // Lower than before only with a permit: the policy has seen to that.
+        Seen::of(bundle.index()).remember(&mut seen);
         let mut text = serde_json::to_vec_pretty(&seen).map_err(|error| Failure::of(ExitCode::Bug, &error))?;
         text.push(b'\n');
         write_atomically(path, &text).map_err(failure::io("write", path))

@@ -54,6 +54,9 @@ pub enum Event {
         plan: Option<String>,
         /// The version of ferry.
         ferry: String,
+        /// The only checks that were asked for, by id or topic. Empty: all of them.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        only: Vec<String>,
     },
     /// A host's key, as it was seen.
     HostKey {

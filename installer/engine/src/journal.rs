@@ -2,12 +2,14 @@
 //!
 //! A line is appended and synced as a whole. A last line that was cut off by a kill is ended and passed over when the journal is
 //! opened again. The run's truth is on the hosts: a lost journal costs evidence, never correctness.
+//!
+//! A line that can't be read is never passed over in silence: it may be the one check that failed. See [`Contents`].
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use ferry_bundle_format::lock::Timestamp;
@@ -36,6 +38,8 @@ pub struct Journal(Arc<Inner>);
 struct Inner {
     path: PathBuf,
     run: AtomicU64,
+    /// Whether the run has begun, and its end is not written down yet.
+    open: AtomicBool,
     file: Mutex<File>,
     display: Arc<dyn Display>,
     redactor: Redactor,
@@ -60,6 +64,7 @@ impl Journal {
         let inner = Inner {
             path: path.to_owned(),
             run: AtomicU64::new(now_ms()),
+            open: AtomicBool::new(false),
             file: Mutex::new(file),
             display,
             redactor,
@@ -79,6 +84,12 @@ impl Journal {
     #[must_use]
     pub fn run(&self) -> u64 {
         self.0.run.load(Ordering::SeqCst)
+    }
+
+    /// Whether a run has begun of which the end is not written down yet.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.0.open.load(Ordering::SeqCst)
     }
 
     /// What takes secrets out of texts.
@@ -113,6 +124,10 @@ impl Journal {
         if matches!(event, Event::Began { .. }) {
             let next = now_ms().max(self.run() + 1);
             self.0.run.store(next, Ordering::SeqCst);
+            self.0.open.store(true, Ordering::SeqCst);
+        }
+        if matches!(event, Event::Ended { .. }) {
+            self.0.open.store(false, Ordering::SeqCst);
         }
         let record = Record { run: self.run(), at, event: event.clone() };
         let line = serde_json::to_string(&record).map_err(io::Error::other)?;
@@ -168,10 +183,54 @@ fn now_seconds() -> u64 {
     std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default().as_secs()
 }
 
-/// Every whole line of a journal, in order; lines of kinds not known, or cut off, are passed over.
-pub fn read(path: &Path) -> io::Result<Vec<Record>> {
-    let text = String::from_utf8_lossy(&std::fs::read(path)?).into_owned();
-    Ok(text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect())
+/// What a journal holds.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Contents {
+    /// Every line that can be read, in order.
+    pub records: Vec<Record>,
+    /// The numbers of the lines that can't be read, from 1: damaged, or written by a newer ferry. Any of them may have said
+    /// that something failed.
+    pub damaged: Vec<usize>,
+    /// The numbers of the lines that are the cut end of a run: the program was killed while it wrote. Such a run has no end,
+    /// so it is never taken for a good one.
+    pub cut: Vec<usize>,
+}
+
+impl From<Vec<Record>> for Contents {
+    fn from(records: Vec<Record>) -> Self {
+        Self { records, ..Self::default() }
+    }
+}
+
+/// Reads a journal.
+pub fn read(path: &Path) -> io::Result<Contents> {
+    Ok(parse(&std::fs::read(path)?))
+}
+
+/// Takes a journal's bytes apart.
+#[must_use]
+pub fn parse(bytes: &[u8]) -> Contents {
+    let mut contents = Contents::default();
+    // A line that ends too early, and the run that was under way before it.
+    let mut open: Option<(usize, Option<u64>)> = None;
+    for (number, line) in (1..).zip(bytes.split(|byte| *byte == b'\n')) {
+        if line.is_empty() {
+            continue;
+        }
+        let parsed = serde_json::from_slice::<Record>(line);
+        if let Some((cut, before)) = open.take() {
+            // After a kill the next thing that is written belongs to another run.
+            let another = parsed.as_ref().is_ok_and(|record| Some(record.run) != before);
+            if another { contents.cut.push(cut) } else { contents.damaged.push(cut) }
+        }
+        match parsed {
+            Ok(record) => contents.records.push(record),
+            Err(error) if error.is_eof() => open = Some((number, contents.records.last().map(|record| record.run))),
+            Err(_) => contents.damaged.push(number),
+        }
+    }
+    contents.cut.extend(open.map(|(number, _)| number));
+    contents
 }
 
 #[cfg(test)]
@@ -199,8 +258,8 @@ mod tests {
         file.write_all(b"{\"run\":1,\"at\":\"20").unwrap();
         open().record(&Event::Moved { host: "one".into(), bytes: 5 });
         open().record(&Event::Note { text: "after".into() });
-        let records = read(&path).unwrap();
-        assert_eq!(records.len(), 2);
+        let Contents { records, damaged, cut } = read(&path).unwrap();
+        assert_eq!((records.len(), damaged, cut), (2, vec![], vec![2]));
         assert_eq!(records[1].event, Event::Note { text: "after".into() });
         assert!(!std::fs::read_to_string(&path).unwrap().contains("hunter2"));
         assert_eq!(*display.0.lock().unwrap(), 3);
@@ -244,10 +303,63 @@ mod tests {
         let clean = "«secret» \u{fffd}[2J\u{fffd}«secret»";
         assert_eq!(*display.0.lock().unwrap(), texts(clean), "what is shown");
         journal.keep(&texts(text)[3]);
-        let records = read(&path).unwrap();
+        let records = read(&path).unwrap().records;
         assert_eq!(records.last().unwrap().event, texts(clean)[3], "what is kept");
         assert!(!std::fs::read_to_string(&path).unwrap().contains("hunter2"));
         let mode = std::os::unix::fs::MetadataExt::mode(&std::fs::metadata(&path).unwrap());
         assert_eq!(mode & 0o777, 0o600);
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_counted_and_a_cut_end_is_told_from_damage() {
+        let line = |run: u64, text: &str| {
+            format!("{{\"run\":{run},\"at\":\"2026-01-01T00:00:00Z\",\"event\":\"note\",\"text\":\"{text}\"}}\n")
+        };
+        let (one, two) = (line(1, "a"), line(2, "b"));
+        let half = &one[..30];
+        for (bytes, records, damaged, cut) in [
+            (format!("{one}{two}"), 2, vec![], vec![]),
+            // Killed while it wrote; the next run goes on behind it, or there is none yet.
+            (format!("{one}{half}\n{two}"), 2, vec![], vec![2]),
+            (format!("{one}{half}"), 1, vec![], vec![2]),
+            // Half a line in the middle of a run is damage: no kill leaves that.
+            (format!("{one}{half}\n{one}"), 2, vec![2], vec![]),
+            (format!("{half}\n{half}\n{two}"), 1, vec![1], vec![2]),
+            // A flipped bit, a kind that is not known, zeros, text.
+            (format!("{one}{}{two}", one.replace("\"note\"", "\"nope\"")), 2, vec![2], vec![]),
+            (format!("{one}{}{two}", one.replace("\"run\"", "\"rum\"")), 2, vec![2], vec![]),
+            (format!("{one}\0\0\0\n{two}"), 2, vec![2], vec![]),
+            (format!("{one}<<<<<<< HEAD\n\n{two}"), 2, vec![2], vec![]),
+        ] {
+            let contents = parse(bytes.as_bytes());
+            assert_eq!((contents.records.len(), contents.damaged, contents.cut), (records, damaged, cut), "{bytes}");
+        }
+        let foreign =
+            [one.as_bytes(), b"{\"run\":1,\"at\":\"2026-01-01T00:00:00Z\",\"event\":\"note\",\"text\":\"\xff\"}\n"]
+                .concat();
+        assert_eq!(parse(&foreign).damaged, [2], "text that is not UTF-8 is not made to fit");
+    }
+
+    #[test]
+    fn a_run_is_open_until_its_end_is_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let display = Arc::new(Count(Mutex::new(0)));
+        let journal = Journal::open(&folder.path().join("j"), display, Redactor::default()).unwrap();
+        assert!(!journal.is_open());
+        let text = String::new;
+        let (verb, cluster, site, ferry) = (text(), text(), text(), text());
+        journal.keep(&Event::Began {
+            verb,
+            cluster,
+            site,
+            bundle: None,
+            product: None,
+            plan: None,
+            ferry,
+            only: vec![],
+        });
+        assert!(journal.is_open());
+        journal.keep(&Event::Ended { well: true, changed: 0, already: 0, owed: vec![], summary: text() });
+        assert!(!journal.is_open());
     }
 }

@@ -5,18 +5,23 @@
 //! ```
 //! Written whole, by rename. A name is never given another value unless it is asked for: what hosts hold must stay known.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use ferry_bundle_format::Digest;
+use ferry_bundle_format::lock::Timestamp;
 use ferry_bundle_format::sign::secret::{passphrase_identity, passphrase_recipient};
 use ferry_bundle_format::store::write_atomically;
 use zeroize::Zeroizing;
 
 use crate::action::Content;
 use crate::host::{Redactor, Secret};
+
+/// What the names of whole files begin with that were rendered for a host: `rendered/HOST/path`.
+pub(crate) const RENDERED: &str = "rendered/";
 
 /// The largest vault that is read, in bytes.
 const LIMIT: u64 = 64 << 20;
@@ -62,13 +67,34 @@ pub enum VaultError {
     Make(String),
 }
 
+impl VaultError {
+    /// What to do about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::Open { path, .. } => {
+                let written = std::fs::metadata(path).and_then(|file| file.modified()).ok();
+                let seconds = written.and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok());
+                let date = seconds.and_then(|time| i64::try_from(time.as_secs()).ok()).map(Timestamp::from_unix);
+                let date = date.map(|date| format!("; the file was last written at {date}")).unwrap_or_default();
+                format!(
+                    "it is not the one that sealed this vault: `vault:` in the site file says where it is taken from{date}"
+                )
+            }
+            Self::Content(_) => "restore the file from a copy of the state folder".to_owned(),
+            Self::Identity => "`vault.identity` in the site file names a file that `age-keygen` made".to_owned(),
+            Self::File { .. } | Self::Make(_) => return None,
+        })
+    }
+}
+
 /// An open vault.
 pub struct Vault {
     path: PathBuf,
     key: VaultKey,
     entries: BTreeMap<String, Zeroizing<String>>,
     /// Whether the file holds just these.
-    is_saved: bool,
+    is_saved: AtomicBool,
 }
 
 impl Vault {
@@ -80,7 +106,7 @@ impl Vault {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => (BTreeMap::new(), false),
             Err(error) => return Err(file(error)),
         };
-        Ok(Self { path: path.to_owned(), key, entries, is_saved })
+        Ok(Self { path: path.to_owned(), key, entries, is_saved: AtomicBool::new(is_saved) })
     }
 
     /// The text of that name.
@@ -105,8 +131,24 @@ impl Vault {
         let text = Zeroizing::new(text.into());
         if self.entries.get(name) != Some(&text) {
             self.entries.insert(name.to_owned(), text);
-            self.is_saved = false;
+            *self.is_saved.get_mut() = false;
         }
+    }
+
+    /// Takes out everything of which the name is one of these. [`Vault::save`] makes it last.
+    pub fn forget(&mut self, is_one: impl Fn(&str) -> bool) {
+        let before = self.entries.len();
+        self.entries.retain(|name, _| !is_one(name));
+        if self.entries.len() != before {
+            *self.is_saved.get_mut() = false;
+        }
+    }
+
+    /// Takes out the files that were rendered for hosts that are not among these: they left, and nothing asks for their
+    /// files again. A host that comes back gets new ones.
+    pub fn forget_rendered_but<'a>(&mut self, hosts: impl Iterator<Item = &'a str>) {
+        let kept: BTreeSet<String> = hosts.map(|host| format!("{RENDERED}{host}/")).collect();
+        self.forget(|name| name.starts_with(RENDERED) && !kept.iter().any(|begin| name.starts_with(begin)));
     }
 
     /// The content of a file that comes from the vault.
@@ -122,15 +164,15 @@ impl Vault {
     pub fn teach(&self, redactor: &Redactor) {
         for (name, text) in &self.entries {
             let public = [".crt", ".pub"].iter().any(|end| name.ends_with(end));
-            if !public && !name.starts_with("rendered/") {
+            if !public && !name.starts_with(RENDERED) {
                 redactor.learn(&Secret::new(text.as_str()));
             }
         }
     }
 
     /// Writes it, sealed; nothing if the file holds it already: to seal it by a passphrase takes a second.
-    pub fn save(&mut self) -> Result<(), VaultError> {
-        if self.is_saved {
+    pub fn save(&self) -> Result<(), VaultError> {
+        if self.is_saved.load(Ordering::SeqCst) {
             return Ok(());
         }
         let file = |source| VaultError::File { path: self.path.clone(), source };
@@ -154,7 +196,7 @@ impl Vault {
         writer.write_all(&plain).map_err(file)?;
         writer.finish().map_err(file)?;
         write_atomically(&self.path, &sealed).map_err(file)?;
-        self.is_saved = true;
+        self.is_saved.store(true, Ordering::SeqCst);
         Ok(())
     }
 }
@@ -202,7 +244,29 @@ mod tests {
         assert_eq!(redactor.redact("auth: x tr0ub4dor&3 PUBLIC CERTIFICATE"), "auth: x «secret» PUBLIC CERTIFICATE");
         let other = ferry_bundle_format::sign::secret::generate_identity().0;
         let wrong = Vault::open(&path, VaultKey::Identity(Secret::new(other.as_str())));
-        assert!(matches!(wrong, Err(VaultError::Open { .. })));
+        let wrong = wrong.map(|_| ()).unwrap_err();
+        assert!(matches!(wrong, VaultError::Open { .. }));
+        let hint = wrong.hint().unwrap();
+        assert!(hint.contains("`vault:` in the site file") && hint.contains("last written at 20"), "{hint}");
+    }
+
+    #[test]
+    fn rendered_files_of_hosts_that_left_go_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let identity = ferry_bundle_format::sign::secret::generate_identity().0;
+        let key = VaultKey::Identity(Secret::new(identity.as_str()));
+        let path = folder.path().join("vault.age");
+        let mut vault = Vault::open(&path, key.clone()).unwrap();
+        for name in ["etcd/two/server.key", "rendered/one/etc/a", "rendered/one-b/etc/a", "rendered/two/etc/a", "z"] {
+            vault.put(name, "text");
+        }
+        vault.save().unwrap();
+        vault.forget_rendered_but(["one"].into_iter());
+        // Nothing reaches the disk before it is saved.
+        assert!(Vault::open(&path, key.clone()).unwrap().holds("rendered/two/etc/a"));
+        vault.save().unwrap();
+        let left: Vec<String> = Vault::open(&path, key).unwrap().names().map(str::to_owned).collect();
+        assert_eq!(left, ["etcd/two/server.key", "rendered/one/etc/a", "z"]);
     }
 
     /// age would seal with as much work as the machine can do in a second at the moment, and open no more than sixteen times

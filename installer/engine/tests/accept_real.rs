@@ -142,6 +142,7 @@ async fn a_real_cluster_is_accepted() {
         bundle: None,
         product: None,
         plan: None,
+        only: Vec::new(),
         ferry: env!("CARGO_PKG_VERSION").into(),
     });
     let hosts = BTreeMap::from([(site.hosts[0].name.clone(), host)]);

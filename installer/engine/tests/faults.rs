@@ -172,6 +172,20 @@ async fn a_refused_password_is_not_offered_again() {
     assert_eq!(fake.logins(), 1);
 }
 
+/// The keys of hosts that were accepted.
+#[derive(Default)]
+struct Heard(std::sync::Mutex<Vec<(String, String)>>);
+
+impl ssh::Trace for Heard {
+    fn began(&self, _: &str, _: &Command) -> u64 {
+        0
+    }
+    fn ended(&self, _: u64, _: &Result<Output, HostError>, _: std::time::Duration) {}
+    fn host_key(&self, host: &str, fingerprint: &str) {
+        self.0.lock().unwrap().push((host.to_owned(), fingerprint.to_owned()));
+    }
+}
+
 fn is_key_error(outcome: Result<SshHost, HostError>, origin: &str) {
     let error = outcome.err().expect("refused");
     assert!(matches!(error.kind, HostErrorKind::HostKey { .. }), "{error}");
@@ -183,17 +197,29 @@ async fn host_keys_are_pinned_recorded_or_accepted_at_first_sight() {
     let (fake, folder) = start(Nature { keys: vec!["ssh-ed25519", "ecdsa-sha2-nistp256"], ..Nature::default() }).await;
     let mut settings = settings(&folder);
     settings.first_sight = Arc::new(ssh::Answer::Refuse);
-    is_key_error(connect(&fake, &settings).await, "not accepted");
+    let refused = connect(&fake, &settings).await.err().expect("refused");
+    assert!(refused.to_string().contains("not accepted"), "{refused}");
+    let hint = refused.hint().expect("a hint");
+    assert!(hint.contains("ssh-keygen -lf") && hint.contains("--accept-host-keys"), "{hint}");
+    let heard = Arc::new(Heard::default());
+    settings.trace = heard.clone();
     assert_eq!(settings.known.get("node-1").unwrap(), None);
     // A pin names no algorithm: the host has the pinned key, but shows another first.
     for print in fake.fingerprints() {
         let mut host = fake.site_host("node-1");
         host.way[0].host_key = Some(print.clone());
         ssh::connect(&host, &settings).await.unwrap();
+        // Whoever keeps the journal learns of it, though nobody had to be asked.
+        assert_eq!(heard.0.lock().unwrap().pop(), Some(("node-1".to_owned(), print.clone())));
     }
     let mut host = fake.site_host("node-1");
     host.way[0].host_key = Some("SHA256:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA".into());
-    is_key_error(ssh::connect(&host, &settings).await, "pinned in the site file");
+    let refused = ssh::connect(&host, &settings).await.err().expect("refused").to_string();
+    assert!(refused.contains("pinned in the site file"), "{refused}");
+    for print in fake.fingerprints() {
+        assert!(refused.contains(print.as_str()), "what it shows can be compared: {refused}");
+    }
+    assert!(heard.0.lock().unwrap().is_empty(), "a key that does not fit is no host's key");
     settings.first_sight = Arc::new(ssh::Answer::Accept);
     connect(&fake, &settings).await.unwrap();
     assert_eq!(settings.known.get("node-1").unwrap().unwrap().algorithm, "ssh-ed25519");

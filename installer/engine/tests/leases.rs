@@ -145,7 +145,7 @@ impl Engineer {
     }
 
     fn lost(&self) -> Vec<(String, bool)> {
-        let records = journal::read(&self.journal).unwrap();
+        let records = journal::read(&self.journal).unwrap().records;
         let lost = records.into_iter().filter_map(|record| match record.event {
             Event::LeaseLost { host, stopped, .. } => Some((host, stopped)),
             _ => None,

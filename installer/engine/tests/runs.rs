@@ -88,7 +88,7 @@ impl Bench {
 
     /// How each step ended, by the journal.
     fn ended(&self) -> BTreeMap<String, Outcome> {
-        let records = journal::read(&self.journal()).unwrap();
+        let records = journal::read(&self.journal()).unwrap().records;
         let ended = records.into_iter().filter_map(|record| match record.event {
             Event::StepEnded { step, outcome, .. } => Some((step, outcome)),
             _ => None,
@@ -204,7 +204,7 @@ async fn what_was_cancelled_is_not_tried_again() {
     let done = run::apply(&plan(&[("one", false)]), &hosts, &BTreeSet::new(), &bench.workshop()).await;
     let run::StepError::Host { source, .. } = &done.failed[0].1 else { panic!("{done:?}") };
     assert!(matches!(source.kind, HostErrorKind::Cancelled), "{source}");
-    let retried = journal::read(&bench.journal()).unwrap();
+    let retried = journal::read(&bench.journal()).unwrap().records;
     assert!(!retried.iter().any(|record| matches!(record.event, Event::Retry { .. })));
 }
 

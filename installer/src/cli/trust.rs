@@ -9,6 +9,7 @@ use ferry_bundle_format::store::write_atomically;
 use ferry_bundle_format::trust::{Seen, TrustPolicy};
 
 use crate::failure::{self, ExitCode, Failure};
+use crate::installed;
 use crate::show;
 
 /// Which bundle, and whom to trust for it.
@@ -55,6 +56,7 @@ impl TrustArgs {
     pub(crate) fn open(&self, state: &Path, told: bool) -> Result<Arc<VerifiedBundle>, Failure> {
         let memory = state.join("seen.json");
         let mut seen = remembered(&memory)?;
+        complete(&mut seen, state);
         let keys = self.keys()?;
         let mut policy = TrustPolicy { keys, threshold: self.threshold, seen: seen.clone(), ..TrustPolicy::default() };
         if let Some(path) = &self.permit {
@@ -71,11 +73,8 @@ impl TrustArgs {
         // A package without its base is refused before a byte of it is used or its serial remembered.
         bundle.check_bases()?;
         let bundle = bundle.verify(jobs, &observer)?;
-        let (product, serial) = (&bundle.index().product, bundle.index().serial);
-        match seen.iter_mut().find(|one| one.product == product.name && one.channel == product.channel) {
-            Some(known) if known.serial == serial => return Ok(Arc::new(bundle)),
-            Some(known) => known.serial = serial,
-            None => seen.push(Seen { product: product.name.clone(), channel: product.channel.clone(), serial }),
+        if !Seen::of(bundle.index()).remember(&mut seen) {
+            return Ok(Arc::new(bundle));
         }
         let text = serde_json::to_vec_pretty(&seen).map_err(|error| Failure::of(ExitCode::Bug, &error))?;
         write_atomically(&memory, &text).map_err(failure::file("write", &memory))?;
@@ -119,6 +118,16 @@ impl TrustArgs {
         let mut files: Vec<PathBuf> = paths.filter(|path| path.extension().is_some_and(|end| end == "pub")).collect();
         files.sort();
         Ok(files)
+    }
+}
+
+/// Older versions have not remembered what the content of a serial was. The note of what was installed knows it.
+fn complete(seen: &mut [Seen], state: &Path) {
+    let Some(receipt) = installed::noted(state) else { return };
+    for one in seen.iter_mut().filter(|one| one.lock.is_none()) {
+        let same = (&one.product, &one.channel, one.serial)
+            == (&receipt.product.name, &receipt.product.channel, receipt.serial);
+        one.lock = same.then_some(receipt.lock);
     }
 }
 

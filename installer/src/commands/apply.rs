@@ -4,11 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use ferry_bundle_format::Arch;
+use ferry_engine::action::{Action, Content, File};
 use ferry_engine::event::Event;
 use ferry_engine::facts::Facts;
 use ferry_engine::plan::{self, Plan};
+use ferry_engine::registry::ProbeImage;
 use ferry_engine::run::{self, Workshop};
+use ferry_engine::step::Context;
 use ferry_engine::supply::Supply;
+use ferry_engine::vault::Vault;
 use ferry_engine::{journal, preflight};
 
 use super::SiteAndBundle;
@@ -44,15 +49,16 @@ pub(crate) async fn run(arguments: &Args, common: &Common) -> Result<ExitCode, F
         return Err(Failure::new(ExitCode::Drift, "the plan was made for another bundle")
             .hint("give that bundle, or make the plan anew"));
     }
-    Lease::of(&session).hold(under_lease(&session, &plan, supply)).await
+    session.ended(Lease::of(&session).hold(under_lease(&session, &plan, supply)).await)
 }
 
 /// Everything that looks at the hosts, or changes them.
 async fn under_lease(session: &Session, plan: &Plan, supply: Arc<Supply>) -> Result<ExitCode, Failure> {
     session.began("apply", Some(&supply), Some(plan));
     let facts = session.facts().await?;
-    let vault = session.vault().await?;
+    let mut vault = session.prepared_vault().await?;
     let images = Session::probe_images(&supply, &facts)?;
+    render(session, plan, &supply, &facts, &mut vault, &images)?;
     let workshop = session.workshop(supply, vault, images);
     let begun = begun(session, plan)?;
     session.go_on()?;
@@ -69,15 +75,47 @@ async fn under_lease(session: &Session, plan: &Plan, supply: Arc<Supply>) -> Res
     }
     let applied = execute(session, plan, &facts, &workshop).await?;
     if applied.is_whole() {
-        installed::record(session, workshop.supply.bundle())?;
+        installed::record(session, &workshop.supply)?;
     }
     Ok(applied.code)
+}
+
+/// Renders the files of the plan that hold secrets: the plan knows their digests only, and nothing was saved when it was made.
+/// What would be other than the plan says is drift: of the hosts, or of the vault.
+fn render(
+    session: &Session,
+    plan: &Plan,
+    supply: &Supply,
+    facts: &BTreeMap<String, Facts>,
+    vault: &mut Vault,
+    images: &BTreeMap<Arch, ProbeImage>,
+) -> Result<(), Failure> {
+    vault.forget_rendered_but(session.site.hosts.iter().map(|host| host.name.as_str()));
+    plan::build(&mut Context::new(&session.site, facts, supply, vault, images), plan.created)?;
+    let other = |step: &&plan::Step, action: &Action| match action {
+        // What is owed to a host that is away is rendered when it is back.
+        Action::File(File { content: Content::Vault { name, digest, .. }, path, .. })
+            if facts.contains_key(&step.host) && vault.content(name).is_none_or(|now| now.digest() != *digest) =>
+        {
+            Some(format!("{}: {path}", step.host))
+        }
+        _ => None,
+    };
+    let other: Vec<String> =
+        plan.steps().flat_map(|step| step.actions.iter().filter_map(move |one| other(&step, &one.action))).collect();
+    if other.is_empty() {
+        return Ok(());
+    }
+    let mut failure =
+        Failure::new(ExitCode::Drift, format!("{} files with secrets would be other than the plan says", other.len()));
+    failure.causes.extend(other);
+    Err(failure.hint("the hosts or the vault have changed since: make the plan again"))
 }
 
 /// The steps that an earlier run of this very plan has begun.
 fn begun(session: &Session, plan: &Plan) -> Result<BTreeSet<String>, Failure> {
     let path = session.journal.path();
-    let records = journal::read(path).map_err(failure::file("read", path))?;
+    let records = journal::read(path).map_err(failure::file("read", path))?.records;
     let id = plan.id().to_string();
     let runs: BTreeSet<u64> = records
         .iter()
@@ -119,6 +157,8 @@ pub(crate) async fn execute(
     facts: &BTreeMap<String, Facts>,
     workshop: &Workshop,
 ) -> Result<Applied, Failure> {
+    // Before any host has it: what hosts hold must stay known.
+    workshop.vault.save()?;
     // A host that was lost while it was measured still has the probe.
     preflight::sweep(&session.site, &session.hosts, facts, &session.owner).await;
     let away = session.hosts.keys().filter(|name| !facts.contains_key(*name)).cloned().collect();

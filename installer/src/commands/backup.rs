@@ -29,6 +29,10 @@ pub(crate) struct Args {
 /// Runs it.
 pub(crate) async fn run(arguments: &Args, common: &Common) -> Result<ExitCode, Failure> {
     let session = Session::open(&arguments.site, common)?;
+    session.ended(backed_up(&session).await)
+}
+
+async fn backed_up(session: &Session) -> Result<ExitCode, Failure> {
     session.began("backup", None, None);
     let site = &session.site;
     let tasks = site.with(Role::Etcd).map(|host| snapshot::take(site, host).owed()).collect();
@@ -42,7 +46,7 @@ pub(crate) async fn run(arguments: &Args, common: &Common) -> Result<ExitCode, F
         return Err(Failure::new(ExitCode::Host, "no etcd host could be reached")
             .hint("power the hosts on, or see what stands between them and here"));
     };
-    let here = fetched(&session, &newest).await?;
+    let here = fetched(session, &newest).await?;
     show::text(&format!("{} of {}: {} bytes, sha256 {}\n", newest.path, newest.host, newest.size, newest.sha256));
     show::text(&format!("a copy is at {}\n", here.display()));
     match snapshot::keeper(site, &newest.host) {
@@ -52,8 +56,8 @@ pub(crate) async fn run(arguments: &Args, common: &Common) -> Result<ExitCode, F
             // Where the host has no etcd, nobody has taken the folder yet.
             let take = action::take_folder(DataKind::Snapshots, site.etcd.snapshot_dir.as_ref(), 0o700);
             let prepare = format!("{take}\nmkdir -p -m 700 {}", quote(&folder));
-            place(&session, &keeper.name, &here, &newest.sha256, &path, &prepare).await?;
-            prune(&session, &keeper.name, &folder).await?;
+            place(session, &keeper.name, &here, &newest.sha256, &path, &prepare).await?;
+            prune(session, &keeper.name, &folder).await?;
             show::text(&format!("a copy is at {path} of {}\n", keeper.name));
         }
         None => show::text("the site has one host only: carry the copy that is here to another place\n"),

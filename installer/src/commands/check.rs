@@ -28,12 +28,16 @@ pub(crate) struct Args {
 /// Runs it.
 pub(crate) async fn run(arguments: &Args, common: &Common) -> Result<ExitCode, Failure> {
     let session = Session::open(&arguments.site, common)?;
+    session.ended(checked(&session, arguments, common).await)
+}
+
+async fn checked(session: &Session, arguments: &Args, common: &Common) -> Result<ExitCode, Failure> {
     let supply = session.supply(&arguments.trust, common)?;
     session.began("check", Some(&supply), None);
     // A host that says nothing is a finding; what the others are like is worth knowing all the same.
     let (facts, failures) = session.gathered().await;
     let silent = failures.iter().map(|(name, error)| (name.clone(), Silence::from(error))).collect();
-    let findings = find_of(&session, &supply, &facts, silent).await?;
+    let findings = find_of(session, &supply, &facts, silent).await?;
     show::findings(&findings, common.json);
     if !failures.is_empty() {
         return Err(session.unreached(failures.values()));

@@ -25,7 +25,7 @@ pub(crate) async fn run(arguments: &Args, common: &Common) -> Result<ExitCode, F
     let session = Session::open(&arguments.given.site, common)?;
     let supply = session.supply(&arguments.given.trust, common)?;
     supply.read_ahead();
-    Lease::of(&session).hold(under_lease(&session, &supply, common)).await
+    session.ended(Lease::of(&session).hold(under_lease(&session, &supply, common)).await)
 }
 
 /// Everything that looks at the hosts, asks what shall be done, or changes them.
@@ -52,8 +52,8 @@ async fn under_lease(session: &Session, supply: &Arc<Supply>, common: &Common) -
     if !applied.is_whole() {
         return Ok(applied.code);
     }
-    installed::record(session, supply.bundle())?;
-    let needs = accept::needs(&workshop, &facts)?;
-    let accepted = accept::execute(session, needs, &applied.owed).await?;
+    installed::record(session, supply)?;
+    let needs = accept::needs(session, &workshop, &facts)?;
+    let accepted = accept::execute(session, &workshop.supply, needs, &applied.owed).await?;
     Ok(applied.and(accepted))
 }

@@ -13,7 +13,7 @@ use ferry_engine::run::Workshop;
 use ferry_engine::site::Host;
 use ferry_engine::site::file::Role;
 use ferry_engine::supply::Supply;
-use ferry_engine::{preflight, rounds, uninstall};
+use ferry_engine::{preflight, rounds, step, uninstall};
 
 use super::apply::{self, Applied};
 use super::{SiteAndBundle, accept, check, plan as planning, uninstall as uninstalling};
@@ -84,7 +84,7 @@ async fn add(arguments: &AddArgs, common: &Common) -> Result<ExitCode, Failure> 
         known(&session, name)?;
     }
     let supply = session.supply(&arguments.given.trust, common)?;
-    Lease::of(&session).hold(add_under_lease(&session, &supply, &names, common)).await
+    session.ended(Lease::of(&session).hold(add_under_lease(&session, &supply, &names, common)).await)
 }
 
 async fn add_under_lease(
@@ -109,8 +109,8 @@ async fn add_under_lease(
     if !applied.is_whole() {
         return Ok(applied.code);
     }
-    let needs = accept::needs(&workshop, &facts)?;
-    let accepted = accept::execute(session, needs, &applied.owed).await?;
+    let needs = accept::needs(session, &workshop, &facts)?;
+    let accepted = accept::execute(session, &workshop.supply, needs, &applied.owed).await?;
     Ok(applied.and(accepted))
 }
 
@@ -142,7 +142,9 @@ async fn remove(arguments: &RemoveArgs, common: &Common) -> Result<ExitCode, Fai
     let mut session = Session::open(&arguments.given.site, common)?;
     let host = known(&session, &arguments.host)?.clone();
     let supply = session.supply(&arguments.given.trust, common)?;
-    Lease::of(&session).hold(remove_under_lease(&mut session, &host, &supply, arguments, common)).await
+    let lease = Lease::of(&session);
+    let result = lease.hold(remove_under_lease(&mut session, &host, &supply, arguments, common)).await;
+    session.ended(result)
 }
 
 async fn remove_under_lease(
@@ -198,6 +200,7 @@ async fn remove_under_lease(
     }
     session.began("remove", Some(supply), None);
     let done = rounds::run(&all, &session.hosts, &session.journal, &session.stop).await;
+    session.journal.keep(&done.ended());
     if let Some((step, error)) = done.failed.first() {
         return Err(Failure::at_step(step, error).hint("run the same command again: what was done is not done twice"));
     }
@@ -206,6 +209,10 @@ async fn remove_under_lease(
     }
     session.site.hosts.retain(|one| one.name != host.name);
     session.hosts.remove(&host.name);
+    // Only now that it has left: while it is a node its pods have the addresses of its place.
+    let mut vault = session.vault().await?;
+    step::forget(&mut vault, &host.name);
+    vault.save()?;
     let (mut plan, workshop) = planning::make(session, supply, &facts).await?;
     let left_out = plan::narrow(&mut plan, &BTreeSet::new());
     let applied = narrowed(session, &plan, &left_out, &facts, &workshop, common).await?;
@@ -213,8 +220,8 @@ async fn remove_under_lease(
     if !applied.is_whole() {
         return Ok(applied.code);
     }
-    let needs = accept::needs(&workshop, &facts)?;
-    let accepted = accept::execute(session, needs, &applied.owed).await?;
+    let needs = accept::needs(session, &workshop, &facts)?;
+    let accepted = accept::execute(session, &workshop.supply, needs, &applied.owed).await?;
     Ok(applied.and(accepted))
 }
 

@@ -58,8 +58,17 @@ pub(crate) async fn run(arguments: &Args, common: &Common) -> Result<ExitCode, F
     let supply = session.supply(trust, common)?;
     supply.read_ahead();
     session.began("plan", Some(&supply), None);
+    session.ended(planned(&session, &supply, arguments, common).await)
+}
+
+async fn planned(
+    session: &Session,
+    supply: &Arc<Supply>,
+    arguments: &Args,
+    common: &Common,
+) -> Result<ExitCode, Failure> {
     let facts = session.facts().await?;
-    let (plan, _) = make(&session, &supply, &facts).await?;
+    let (plan, _) = make(session, supply, &facts).await?;
     let path = arguments.output.clone().unwrap_or_else(|| session.state.join("plan.json"));
     plan::save(&plan, &path)?;
     if !common.json {
@@ -69,17 +78,18 @@ pub(crate) async fn run(arguments: &Args, common: &Common) -> Result<ExitCode, F
     Ok(ExitCode::Success)
 }
 
-/// Makes a plan and looks up how everything stands.
+/// Makes a plan and looks up how everything stands. The files that were rendered for it are in the vault of the workshop, and
+/// not on disk: a plan that nobody applies leaves no trace. Whoever applies it saves them.
 pub(crate) async fn make(
     session: &Session,
     supply: &Arc<Supply>,
     facts: &BTreeMap<String, Facts>,
 ) -> Result<(Plan, Workshop), Failure> {
-    let mut vault = session.vault().await?;
+    let mut vault = session.prepared_vault().await?;
+    vault.forget_rendered_but(session.site.hosts.iter().map(|host| host.name.as_str()));
     let images = Session::probe_images(supply, facts)?;
     let mut context = Context::new(&session.site, facts, supply, &mut vault, &images);
     let mut plan = plan::build(&mut context, Timestamp::from_unix(session::now()))?;
-    vault.save()?;
     session.go_on()?;
     let workshop = session.workshop(supply.clone(), vault, images);
     plan::survey(&mut plan, &session.hosts, &workshop).await?;

@@ -39,12 +39,13 @@ pub(crate) struct Args {
 /// Runs it.
 pub(crate) async fn run(arguments: &Args, common: &Common) -> Result<ExitCode, Failure> {
     let session = Session::open(&arguments.site, common)?;
-    session.began("restore", None, None);
+    // It is a run of this verb when it has been confirmed: before that nothing is changed.
+    session.began("look", None, None);
     if arguments.show {
         // Only shows.
-        return under_lease(&session, arguments, common).await;
+        return session.ended(under_lease(&session, arguments, common).await);
     }
-    Lease::of(&session).hold(under_lease(&session, arguments, common)).await
+    session.ended(Lease::of(&session).hold(under_lease(&session, arguments, common)).await)
 }
 
 /// What is noted in the state folder from the moment on in which the cluster comes back, until the restore has ended well.
@@ -121,6 +122,7 @@ async fn under_lease(session: &Session, arguments: &Args, common: &Common) -> Re
             all.get(back).map_or("", |round| &round.name),
             session.state.join(UNFINISHED).display()
         ));
+        session.began("restore", None, None);
         return ended(session, &some(back..all.len()).await, &[]);
     }
     all_there(session).await?;
@@ -136,6 +138,7 @@ async fn under_lease(session: &Session, arguments: &Args, common: &Common) -> Re
     );
     let what = "This puts the cluster back.";
     confirmed(session, what, arguments.confirm.as_ref(), common).await?;
+    session.began("restore", None, None);
     for host in site.with(Role::Etcd) {
         session.go_on()?;
         let prepare = format!("mkdir -p -m 700 {}", quote(&folder));
@@ -157,6 +160,7 @@ async fn under_lease(session: &Session, arguments: &Args, common: &Common) -> Re
 
 /// What the second part of a restore came to, in which the cluster comes back; `said` is what the first part printed.
 fn ended(session: &Session, done: &rounds::Done, said: &[(String, String, String)]) -> Result<ExitCode, Failure> {
+    session.journal.keep(&done.ended());
     if let Some((step, error)) = done.failed.first() {
         return Err(Failure::at_step(step, error).hint(
             "the snapshot is restored; run the same command again: it goes on at this step, and restores nothing twice",

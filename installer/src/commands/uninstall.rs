@@ -35,12 +35,13 @@ pub(crate) struct Args {
 /// Runs it.
 pub(crate) async fn run(arguments: &Args, common: &Common) -> Result<ExitCode, Failure> {
     let session = Session::open(&arguments.site, common)?;
-    session.began("uninstall", None, None);
+    // It is a run of this verb when it has been confirmed: before that nothing is changed.
+    session.began("look", None, None);
     if arguments.show {
         // Only looks.
-        return under_lease(&session, arguments, common).await;
+        return session.ended(under_lease(&session, arguments, common).await);
     }
-    Lease::of(&session).hold(under_lease(&session, arguments, common)).await
+    session.ended(Lease::of(&session).hold(under_lease(&session, arguments, common)).await)
 }
 
 async fn under_lease(session: &Session, arguments: &Args, common: &Common) -> Result<ExitCode, Failure> {
@@ -61,8 +62,10 @@ async fn under_lease(session: &Session, arguments: &Args, common: &Common) -> Re
     }
     if !records.is_empty() {
         confirmed(session, "This ends the cluster and its data.", arguments.confirm.as_ref(), common).await?;
+        session.began("uninstall", None, None);
         keep_ledgers(session, &records)?;
         let done = rounds::run(&all, &session.hosts, &session.journal, &session.stop).await;
+        session.journal.keep(&done.ended());
         if let Some((step, error)) = done.failed.first() {
             return Err(
                 Failure::at_step(step, error).hint("run the same command again: what was taken back is not done twice")

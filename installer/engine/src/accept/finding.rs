@@ -34,6 +34,11 @@ impl Finding {
         Self::new(subject, Verdict::Skipped, why, None)
     }
 
+    /// Something to know that stands in no way: not measured as well, and not as a fault.
+    pub(super) fn noted(subject: impl Into<String>, text: impl AsRef<str>) -> Self {
+        Self::skipped(subject, format!("note: {}", text.as_ref()))
+    }
+
     /// Passed or failed.
     pub(super) fn judged(well: bool, subject: impl Into<String>, evidence: impl Into<String>, fix: &str) -> Self {
         if well { Self::passed(subject, evidence) } else { Self::failed(subject, evidence, fix) }
@@ -78,6 +83,8 @@ pub struct Verdicts {
     pub skipped: usize,
     /// Whether the run was stopped before all checks were made.
     pub stopped: bool,
+    /// The only checks that were asked for. Empty: all.
+    pub only: Vec<String>,
     /// Every finding with its check's id, in order.
     pub findings: Vec<(&'static str, Finding)>,
 }
@@ -94,7 +101,9 @@ impl Verdicts {
     pub fn summary(&self) -> String {
         let stopped = if self.stopped { "; stopped before the end" } else { "" };
         let Self { passed, failed, waived, skipped, .. } = self;
-        format!("{passed} passed, {failed} failed, {waived} waived, {skipped} skipped{stopped}")
+        let part =
+            if self.only.is_empty() { String::new() } else { format!("; partial: only {}", self.only.join(", ")) };
+        format!("{passed} passed, {failed} failed, {waived} waived, {skipped} skipped{stopped}{part}")
     }
 
     /// The event that ends a run of nothing but checks.
@@ -137,5 +146,7 @@ mod tests {
         verdicts.add("x", Finding::failed("", "n", "f"));
         assert!(!verdicts.well());
         assert_eq!(verdicts.summary(), "1 passed, 1 failed, 0 waived, 0 skipped");
+        verdicts.only = vec!["dns".into()];
+        assert_eq!(verdicts.summary(), "1 passed, 1 failed, 0 waived, 0 skipped; partial: only dns");
     }
 }

@@ -8,6 +8,7 @@ use super::arena::NAMESPACE;
 use super::context::{Context, output};
 use super::finding::Finding;
 use super::pods::{Container, List};
+use super::rolling;
 use crate::host::Command;
 
 /// The label by which containerd's CRI keeps an image.
@@ -56,6 +57,7 @@ pub(super) async fn running(context: &Context<'_>) -> Vec<Finding> {
         })
     };
     let mut foreign: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    let mut notes = BTreeSet::new();
     let mut seen = BTreeSet::new();
     for pod in list.items.iter().filter(|pod| pod.metadata.namespace != NAMESPACE) {
         for one in pod.status.init_container_statuses.iter().chain(&pod.status.container_statuses) {
@@ -64,20 +66,40 @@ pub(super) async fn running(context: &Context<'_>) -> Vec<Finding> {
                 continue;
             }
             seen.insert(one.image_id.clone());
-            if !known(one) {
+            let earlier = digest(&one.image_id).and_then(|digest| context.needs.earlier.get(&digest));
+            if known(one) {
+                continue;
+            }
+            if let Some(was) = earlier {
+                notes.insert(rolling::note(pod, one, was, context.needs));
+            } else {
                 let users = foreign.entry(format!("{} ({})", one.image, one.image_id)).or_default();
                 users.insert(format!("{}/{}", pod.metadata.namespace, pod.metadata.name));
             }
         }
     }
-    if foreign.is_empty() {
-        return vec![Finding::passed("", format!("{} images run, each with a digest of the bundle", seen.len()))];
-    }
-    let lines = foreign.iter().map(|(image, users)| {
-        format!("{image} in {}", users.iter().map(String::as_str).collect::<Vec<_>>().join(", "))
+    let mut findings: Vec<Finding> = notes.into_iter().map(|note| Finding::noted("", note)).collect();
+    findings.push(if !foreign.is_empty() {
+        let lines = foreign.iter().map(|(image, users)| {
+            format!("{image} in {}", users.iter().map(String::as_str).collect::<Vec<_>>().join(", "))
+        });
+        let fix = "put the image into the bundle, or take what runs it away";
+        Finding::failed("", lines.collect::<Vec<_>>().join("\n"), fix)
+    } else if seen.is_empty() {
+        Finding::failed(
+            "",
+            "no container runs, so nothing could be compared",
+            "see pods.ready: the system's pods have to run",
+        )
+    } else if findings.is_empty() {
+        Finding::passed("", format!("{} images run, each with a digest of the bundle", seen.len()))
+    } else {
+        Finding::passed(
+            "",
+            format!("{} images run, each with a digest of the bundle or of an earlier serial", seen.len()),
+        )
     });
-    let fix = "put the image into the bundle, or take what runs it away";
-    vec![Finding::failed("", lines.collect::<Vec<_>>().join("\n"), fix)]
+    findings
 }
 
 /// `repository@sha256:…`, or the config's own `sha256:…` where an image was never pulled.

@@ -30,6 +30,7 @@ mod pods;
 mod probe;
 mod reach;
 mod registry;
+mod rolling;
 mod run;
 mod service;
 mod table;
@@ -39,6 +40,6 @@ mod workload;
 
 pub use arena::NAMESPACE;
 pub use finding::{Finding, Verdicts};
-pub use needs::AcceptNeeds;
+pub use needs::{AcceptNeeds, digests};
 pub use run::run;
-pub use table::{CHECKS, Check};
+pub use table::{CHECKS, Check, topics, unknown};

@@ -3,8 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use ferry_bundle_format::lock::LockedImage;
 use ferry_bundle_format::{Arch, Digest};
 
+use super::table::is_below;
 use crate::registry::ProbeImage;
 use crate::run::Stop;
 use crate::supply::Supply;
@@ -19,6 +21,10 @@ pub struct AcceptNeeds {
     pub containerd: Option<String>,
     /// Every digest by which a container runtime may call an image of the bundle: index, manifest and config.
     pub images: BTreeSet<Digest>,
+    /// The names of the bundle's images by their repositories, `registry/path`.
+    pub names: BTreeMap<String, String>,
+    /// The images of the serials that the site had before, and their names: pods go on with them until they are rolled.
+    pub earlier: BTreeMap<Digest, String>,
     /// The manifest of the probe's image, by architecture.
     pub probe: BTreeMap<Arch, Digest>,
     /// The certificate of the cluster's authority, PEM.
@@ -42,13 +48,18 @@ impl AcceptNeeds {
         let certificate = |name: &str| vault.get(name).map(|text| text.expose().to_owned()).unwrap_or_default();
         let mut images = BTreeSet::new();
         for image in &supply.lock().images {
-            images.extend([image.target.digest, image.carried().digest]);
-            images.extend(image.manifests.iter().flat_map(|one| [one.manifest.digest, one.config.digest]));
+            images.extend(digests(image));
         }
+        let names = supply.lock().images.iter().map(|image| {
+            let repository = format!("{}/{}", image.name.registry(), image.name.repository());
+            (repository, image.name.to_string())
+        });
         Self {
             kubernetes: supply.version("kubernetes").map(version),
             containerd: supply.version("containerd").map(version),
             images,
+            names: names.collect(),
+            earlier: BTreeMap::new(),
             probe: probe.iter().map(|(arch, image)| (*arch, image.digest())).collect(),
             cluster_ca: certificate("pki/ca.crt"),
             etcd_ca: certificate("pki/etcd/ca.crt"),
@@ -59,12 +70,24 @@ impl AcceptNeeds {
         }
     }
 
+    /// With the images of serials that the site had before. What the bundle still has is no earlier one.
+    #[must_use]
+    pub fn after(mut self, earlier: BTreeMap<Digest, String>) -> Self {
+        self.earlier = earlier.into_iter().filter(|(digest, _)| !self.images.contains(digest)).collect();
+        self
+    }
+
     /// Whether a check is asked for.
     pub(super) fn wants(&self, id: &str) -> bool {
-        let below =
-            |name: &String| id.strip_prefix(name.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
-        self.only.is_empty() || self.only.iter().any(below)
+        self.only.is_empty() || self.only.iter().any(|name| is_below(id, name))
     }
+}
+
+/// Every digest by which a container runtime may call an image: index, manifest and config.
+#[must_use]
+pub fn digests(image: &LockedImage) -> BTreeSet<Digest> {
+    let parts = image.manifests.iter().flat_map(|one| [one.manifest.digest, one.config.digest]);
+    parts.chain([image.target.digest, image.carried().digest]).collect()
 }
 
 /// With one leading `v`, as the programs say it.

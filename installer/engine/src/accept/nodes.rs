@@ -6,6 +6,7 @@ use serde::Deserialize;
 
 use super::context::{Context, Unseen};
 use super::finding::Finding;
+use crate::host::quote;
 use crate::site::Host;
 use crate::site::file::Role;
 
@@ -155,7 +156,20 @@ pub(super) async fn marks(context: &Context<'_>) -> Vec<Finding> {
     every(context, |host, node| {
         let have: BTreeSet<String> = node.spec.taints.iter().map(shown).collect();
         let want = taints(host, context.site.kubernetes.schedule_control_plane);
-        let mut wrong: Vec<String> = have.difference(&want).map(|taint| format!("has the taint {taint}")).collect();
+        let (mut wrong, mut fixes) = (Vec::new(), BTreeSet::new());
+        for taint in have.difference(&want) {
+            wrong.push(format!("has the taint {taint}"));
+            fixes.insert(if is_condition(taint) {
+                "that taint is set by Kubernetes itself, and goes when what it names is mended (see nodes.ready)".to_owned()
+            } else {
+                // ferry sets the taints of the site file, and never takes away what somebody else has set.
+                format!(
+                    "somebody else has set that taint: `kubectl taint node {} {}`, or write it under `taints:` of {0} into the site file",
+                    host.name,
+                    quote(&format!("{taint}-"))
+                )
+            });
+        }
         wrong.extend(want.difference(&have).map(|taint| format!("lacks the taint {taint}")));
         for (key, value) in labels(host) {
             match node.metadata.labels.get(&key) {
@@ -164,11 +178,19 @@ pub(super) async fn marks(context: &Context<'_>) -> Vec<Finding> {
                 None => wrong.push(format!("lacks the label {key}={value}")),
             }
         }
+        if wrong.iter().any(|one| !one.starts_with("has the taint ")) {
+            fixes.insert("run `ferry-install install` again: it sets the labels and taints of the site file".to_owned());
+        }
         let seen = format!("taints: {}", have.into_iter().collect::<Vec<_>>().join(", "));
-        let fix = "run the installer again; a taint by Kubernetes itself names a condition to mend (see nodes.ready)";
-        Finding::judged(wrong.is_empty(), &host.name, if wrong.is_empty() { seen } else { wrong.join("\n") }, fix)
+        let fix = fixes.into_iter().collect::<Vec<_>>().join("; ");
+        Finding::judged(wrong.is_empty(), &host.name, if wrong.is_empty() { seen } else { wrong.join("\n") }, &fix)
     })
     .await
+}
+
+/// Whether Kubernetes sets and takes away a taint by itself, for a condition of the node.
+fn is_condition(taint: &str) -> bool {
+    taint.starts_with("node.kubernetes.io/") || taint.starts_with("node.cloudprovider.kubernetes.io/")
 }
 
 fn shown(taint: &Taint) -> String {

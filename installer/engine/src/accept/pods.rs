@@ -1,5 +1,6 @@
 //! The system's pods: ready when the checks begin, and not starting again while they are made.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 
 use ferry_bundle_format::lock::Timestamp;
@@ -31,6 +32,17 @@ pub(super) struct Pod {
 pub(super) struct Metadata {
     pub(super) name: String,
     pub(super) namespace: String,
+    #[serde(default)]
+    pub(super) labels: BTreeMap<String, String>,
+    #[serde(default, rename = "ownerReferences")]
+    pub(super) owners: Vec<Owner>,
+}
+
+/// What made a pod.
+#[derive(Debug, Deserialize)]
+pub(super) struct Owner {
+    pub(super) kind: String,
+    pub(super) name: String,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -29,7 +29,7 @@ pub async fn run(
 ) -> Verdicts {
     let mut context = Context::new(site, reach::all(hosts).await, needs, journal.run());
     let wanted: Vec<&Check> = CHECKS.iter().filter(|check| needs.wants(check.id)).collect();
-    let mut verdicts = Verdicts::default();
+    let mut verdicts = Verdicts { only: needs.only.clone(), ..Verdicts::default() };
     if wanted.iter().any(|check| check.id.starts_with("etcd.")) {
         context.baseline = etcd::baseline(&context).await;
     }

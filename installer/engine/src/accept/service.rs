@@ -11,6 +11,7 @@ use super::probe::{self, Said, words};
 
 const FIX: &str =
     "see the kube-proxy pods' logs on that node, and `iptables-save` (or `nft list ruleset`) for the Service";
+const SLOW: &str = "see what keeps the node busy (`top`, `iostat`); a slow test machine may set `service.pods` and `service.hosts` under `thresholds`";
 /// Requests from a pod. That all of 12 go to one of two endpoints by chance happens once in 2,048 times.
 const FROM_POD: usize = 12;
 /// Requests from a host for each endpoint, at most 200: that one of `n` endpoints is missed by chance with `16 n` requests is
@@ -22,8 +23,12 @@ fn commands(arena: &Arena, count: usize) -> Vec<Vec<String>> {
     vec![words(&format!("get {url} --timeout 3000")); count]
 }
 
-/// `wanted` different endpoints must have answered, and every request must have had an answer.
-fn judge(subject: &str, said: &[Said], wanted: usize) -> Finding {
+/// The most milliseconds that a request may take: one that takes a second has been sent again by TCP, because its first packet
+/// was lost.
+const LIMIT: f64 = 1000.0;
+
+/// `wanted` different endpoints must have answered, and every request must have had an answer within `limit` milliseconds.
+fn judge(subject: &str, said: &[Said], wanted: usize, limit: f64) -> Finding {
     let (mut names, mut faults, mut slowest) = (BTreeSet::new(), Vec::new(), 0.0_f64);
     for one in said {
         match one.line() {
@@ -36,22 +41,20 @@ fn judge(subject: &str, said: &[Said], wanted: usize) -> Finding {
         }
     }
     let mut evidence = format!(
-        "{} requests, {} unanswered, {} endpoints, slowest {slowest:.1} ms",
+        "{} requests, {} unanswered, {} endpoints of {wanted} at least, slowest {slowest:.1} ms, the limit is {limit} ms",
         said.len(),
         faults.len(),
         names.len()
     );
-    // A request that takes a second has been sent again by TCP: the first packet was lost.
-    let well = faults.is_empty() && names.len() >= wanted && slowest < 1000.0;
+    let names_enough = names.len() >= wanted;
+    let well = faults.is_empty() && names_enough && slowest < limit;
     if !well {
         faults.dedup();
-        evidence += &format!(
-            "; {wanted} endpoints are expected: {}\n{}",
-            names.into_iter().collect::<Vec<_>>().join(", "),
-            faults.join("\n")
-        );
+        evidence +=
+            &format!("; these answered: {}\n{}", names.into_iter().collect::<Vec<_>>().join(", "), faults.join("\n"));
     }
-    Finding::judged(well, subject, evidence, FIX)
+    let slow = faults.is_empty() && names_enough && slowest >= limit;
+    Finding::judged(well, subject, evidence, if slow { SLOW } else { FIX })
 }
 
 pub(super) async fn from_pods(context: &Context<'_>) -> Vec<Finding> {
@@ -59,12 +62,13 @@ pub(super) async fn from_pods(context: &Context<'_>) -> Vec<Finding> {
         (Ok(kubectl), Ok(arena)) => (kubectl, arena),
         (Err(why), _) | (_, Err(why)) => return vec![Finding::failed("", why, FIX)],
     };
+    let limit = context.site.threshold("service.pods", LIMIT);
     let commands = &commands(arena, FROM_POD);
     let from = |pod: &'_ Pod| {
         let (node, name) = (pod.node.clone(), pod.name.clone());
         async move {
             match probe::in_pod(kubectl, &name, "web", commands).await {
-                Ok(said) => judge(&node, &said, 2),
+                Ok(said) => judge(&node, &said, 2, limit),
                 Err(why) => Finding::failed(node, why, FIX),
             }
         }
@@ -81,11 +85,12 @@ pub(super) async fn from_hosts(context: &Context<'_>) -> Vec<Finding> {
     let count = (FROM_HOST * endpoints).min(200);
     // With more endpoints than requests can tell apart, half of them are proof enough.
     let wanted = if endpoints * FROM_HOST <= 200 { endpoints } else { endpoints / 2 };
+    let limit = context.site.threshold("service.hosts", LIMIT);
     let commands = &commands(arena, count);
     context
         .each(crate::site::Host::is_node, |host, connection| async move {
             vec![match probe::on_host(connection, commands).await {
-                Ok(said) => judge(&host.name, &said, wanted),
+                Ok(said) => judge(&host.name, &said, wanted, limit),
                 Err(why) => Finding::failed(&host.name, why, FIX),
             }]
         })

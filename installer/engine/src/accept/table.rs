@@ -68,6 +68,26 @@ pub const CHECKS: &[Check] = rows! {
     "egress.none"       "nothing has tried to leave the site"                         false egress::none;
 };
 
+/// The names among these that choose no check: neither an id nor a topic.
+#[must_use]
+pub fn unknown(names: &[String]) -> Vec<&str> {
+    let chooses = |name: &str| CHECKS.iter().any(|check| is_below(check.id, name));
+    names.iter().map(String::as_str).filter(|name| !chooses(name)).collect()
+}
+
+/// What checks are about: the first word of their ids, in the order of the table.
+#[must_use]
+pub fn topics() -> Vec<&'static str> {
+    let mut topics: Vec<&str> = CHECKS.iter().filter_map(|check| check.id.split('.').next()).collect();
+    topics.dedup();
+    topics
+}
+
+/// Whether `name` is this id, or its topic.
+pub(super) fn is_below(id: &str, name: &str) -> bool {
+    id.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -79,5 +99,12 @@ mod tests {
         ids.sort_unstable();
         ids.dedup();
         assert_eq!(ids.len(), CHECKS.len());
+    }
+
+    #[test]
+    fn a_name_that_chooses_nothing_is_known_before_anything_is_checked() {
+        let names = ["dns", "etcd.health", "dnss", "dns.", "", "etcd.health.x", "DNS"].map(str::to_owned);
+        assert_eq!(unknown(&names), ["dnss", "dns.", "", "etcd.health.x", "DNS"]);
+        assert!(topics().contains(&"dns") && !topics().contains(&"dns.cluster"));
     }
 }

@@ -27,7 +27,7 @@ pub enum HostErrorKind {
     /// The host's key is not the pinned or recorded one.
     #[error("the host shows {}, but {expected} is {origin}", key(.shown))]
     HostKey {
-        /// The fingerprint shown, or what is known of the keys: `other keys (ssh-ed25519, …)`.
+        /// The fingerprint shown, or all of them: `other keys (ssh-ed25519 SHA256:…, …)`.
         shown: String,
         /// The fingerprint expected.
         expected: String,
@@ -153,8 +153,13 @@ impl HostError {
     pub fn hint(&self) -> Option<String> {
         Some(match &self.kind {
             HostErrorKind::Unreachable { .. } => "check address, port, bastions, and that sshd runs".into(),
+            HostErrorKind::HostKey { expected, .. } if expected == "none" => {
+                "compare it with what `ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` shows on the host itself; if it is that one, \
+                 write it as `hostKey:` into the site file, or say --accept-host-keys"
+                    .into()
+            }
             HostErrorKind::HostKey { .. } => {
-                "if the host was reinstalled, put its new fingerprint into `hostKey`; else somebody may be listening"
+                "if the host was reinstalled, compare with `ssh-keygen -lf` on the host itself and put that fingerprint into `hostKey`; else somebody may be listening"
                     .into()
             }
             HostErrorKind::Login { tried, .. } if tried.contains("closed the connection") => {

@@ -1,11 +1,16 @@
 //! Keys and certificates, ECDSA on P-256, kept in the vault as `<name>.key` and `<name>.crt`.
 
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
 use ferry_bundle_format::Digest;
 use ferry_bundle_format::lock::Timestamp;
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
     PKCS_ECDSA_P256_SHA256, date_time_ymd,
 };
+
+use x509_parser::extensions::GeneralName;
 
 use crate::vault::{Vault, VaultError};
 
@@ -105,7 +110,36 @@ pub(super) fn ensure_key_pair(vault: &mut Vault, name: &str) -> Result<bool, Vau
     Ok(true)
 }
 
-/// A certificate that the authority `by` has signed.
+/// Days before its end at which a certificate is made again.
+const RENEWED: i64 = 30;
+
+/// Whether a certificate stands for just these names and addresses, and lasts. One of a short life lasts while a third of it
+/// is left: else it would be made again by every run.
+fn lasts(pem: &str, names: &[String], validity: Validity) -> bool {
+    let Ok((_, block)) = x509_parser::pem::parse_x509_pem(pem.as_bytes()) else { return false };
+    let Ok(certificate) = block.parse_x509() else { return false };
+    let left = certificate.validity().not_after.timestamp() - validity.from.unix();
+    if left < DAY * RENEWED.min(i64::from(validity.days) / 3) || left <= 0 {
+        return false;
+    }
+    let Ok(extension) = certificate.subject_alternative_name() else { return false };
+    let shown = |name: &GeneralName<'_>| match name {
+        GeneralName::DNSName(name) => Some((*name).to_owned()),
+        GeneralName::IPAddress(bytes) => match bytes.len() {
+            4 => <[u8; 4]>::try_from(*bytes).ok().map(|bytes| IpAddr::from(bytes).to_string()),
+            _ => <[u8; 16]>::try_from(*bytes).ok().map(|bytes| IpAddr::from(bytes).to_string()),
+        },
+        _ => None,
+    };
+    let general = extension.map(|extension| extension.value.general_names.as_slice()).unwrap_or_default();
+    let has: Option<BTreeSet<String>> = general.iter().map(shown).collect();
+    // As the certificate writes an address, so that `::0001` is `::1`.
+    let canonical = |name: &String| name.parse::<IpAddr>().map_or_else(|_| name.clone(), |address| address.to_string());
+    has.is_some_and(|has| has == names.iter().map(canonical).collect())
+}
+
+/// A certificate that the authority `by` has signed. One whose names have changed or that ends soon is made again, with a
+/// new key.
 pub(super) fn ensure_leaf(
     vault: &mut Vault,
     name: &str,
@@ -115,7 +149,8 @@ pub(super) fn ensure_leaf(
     names: &[String],
     validity: Validity,
 ) -> Result<bool, VaultError> {
-    if vault.holds(&format!("{name}.key")) {
+    let known = vault.get(&format!("{name}.crt"));
+    if vault.holds(&format!("{name}.key")) && known.is_some_and(|pem| lasts(pem.expose(), names, validity)) {
         return Ok(false);
     }
     let missing = || VaultError::Make(format!("{name}: there is no authority {by}"));

@@ -3,10 +3,12 @@
 //! Four authorities (cluster, front proxy, etcd, registry), the service-account key pair, leaf certificates for etcd, the
 //! registry and the API server's way to etcd, a bootstrap token, and the registry's passwords. kubeadm makes the other leaf
 //! certificates on the hosts, from the authorities placed there. Names in the vault are the paths below `/etc/kubernetes/`
-//! where there is one. What is in the vault already is kept.
+//! where there is one. What is in the vault already is kept, but for leaf certificates whose names have changed in the site
+//! file, or that end within 30 days: these are made again, and the files that change by that restart what reads them.
 
 mod authority;
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use base64::Engine as _;
@@ -35,8 +37,11 @@ pub const PUSH_CONFIG: &str = "registry/push.curl";
 /// The vault's entry with the password of those who share a virtual address.
 pub const VRRP_PASSWORD: &str = "endpoint/vrrp.password";
 
-/// Makes what the site needs and the vault does not hold yet, and saves the vault if anything was made.
-pub fn prepare(site: &Site, vault: &mut Vault, now: Timestamp) -> Result<(), VaultError> {
+/// Makes what the site needs and the vault does not hold yet, and saves the vault if anything was made. Gives the names of
+/// certificates that were there and were made again.
+pub fn prepare(site: &Site, vault: &mut Vault, now: Timestamp) -> Result<Vec<String>, VaultError> {
+    let held: BTreeSet<String> = vault.names().map(str::to_owned).collect();
+    let mut again = Vec::new();
     let days = site.kubernetes.certificate_days;
     let long = Validity { from: now, days: site.kubernetes.authority_years * 365 };
     let short = Validity { from: now, days };
@@ -50,31 +55,30 @@ pub fn prepare(site: &Site, vault: &mut Vault, now: Timestamp) -> Result<(), Vau
         made |= authority::ensure_authority(vault, name, subject, long)?;
     }
     made |= authority::ensure_key_pair(vault, "pki/sa")?;
+    let mut leaf = |vault: &mut Vault, name: &str, by: &str, subject: &str, purpose, names: &[String]| {
+        let new = authority::ensure_leaf(vault, name, by, subject, purpose, names, short)?;
+        if new && held.contains(&format!("{name}.crt")) {
+            again.push(name.to_owned());
+        }
+        made |= new;
+        Ok::<_, VaultError>(())
+    };
     for host in site.with(Role::Etcd) {
         for what in ["server", "peer"] {
             let name = format!("etcd/{}/{what}", host.name);
-            made |=
-                authority::ensure_leaf(vault, &name, "pki/etcd/ca", &host.name, Purpose::Both, &names(host), short)?;
+            leaf(vault, &name, "pki/etcd/ca", &host.name, Purpose::Both, &names(host))?;
         }
     }
     for (name, subject) in
         [("pki/apiserver-etcd-client", "kube-apiserver-etcd-client"), ("pki/etcd/healthcheck-client", "ferry-etcd")]
     {
-        made |= authority::ensure_leaf(vault, name, "pki/etcd/ca", subject, Purpose::Client, &[], short)?;
+        leaf(vault, name, "pki/etcd/ca", subject, Purpose::Client, &[])?;
     }
     for host in site.with(Role::Registry) {
         let mut subjects = names(host);
         subjects.push(site.registry.name.clone());
         let name = format!("registry/{}", host.name);
-        made |= authority::ensure_leaf(
-            vault,
-            &name,
-            "registry/ca",
-            &site.registry.name,
-            Purpose::Server,
-            &subjects,
-            short,
-        )?;
+        leaf(vault, &name, "registry/ca", &site.registry.name, Purpose::Server, &subjects)?;
     }
     made |= passwords(vault)?;
     if site.endpoint.kind == EndpointKind::Vip && !vault.holds(VRRP_PASSWORD) {
@@ -82,7 +86,10 @@ pub fn prepare(site: &Site, vault: &mut Vault, now: Timestamp) -> Result<(), Vau
         vault.put(VRRP_PASSWORD, random_text(8)?);
         made = true;
     }
-    if made { vault.save() } else { Ok(()) }
+    if made {
+        vault.save()?;
+    }
+    Ok(again)
 }
 
 /// The names and addresses by which a host's own servers are called.
@@ -138,14 +145,58 @@ mod tests {
     use crate::vault::VaultKey;
     use std::process::Command;
 
+    const SITE: &str = "apiVersion: ferry.dev/v1\nkind: Site\ncluster: demo\nvault: {identity: id}\nhosts:\n- {name: one, address: 10.0.0.11, roles: [control-plane, worker, etcd, registry]}\n";
+
+    #[test]
+    fn a_leaf_is_made_again_when_its_names_change_or_it_ends_soon() {
+        let folder = tempfile::tempdir().unwrap();
+        let identity = ferry_bundle_format::sign::secret::generate_identity().0;
+        let key = VaultKey::Identity(Secret::new(identity.as_str()));
+        let mut vault = Vault::open(&folder.path().join("vault.age"), key).unwrap();
+        let site =
+            |text: &str| crate::site::read(std::path::Path::new("site.yaml"), text).map_err(|e| e.to_string()).unwrap();
+        let at = |days: i64| Timestamp::from_unix(1_790_000_000 + days * 86_400);
+        let of = |vault: &Vault, name: &str| vault.get(name).unwrap().expose().to_owned();
+        assert!(prepare(&site(SITE), &mut vault, at(0)).unwrap().is_empty());
+        let (authority, first) = (of(&vault, "registry/ca.crt"), of(&vault, "registry/one.crt"));
+        // 365 days: on the last day but 31 nothing is made, a day later all leaves are.
+        assert!(prepare(&site(SITE), &mut vault, at(330)).unwrap().is_empty());
+        assert_eq!(of(&vault, "registry/one.crt"), first);
+        let again = prepare(&site(SITE), &mut vault, at(336)).unwrap();
+        let all = [
+            "etcd/one/server",
+            "etcd/one/peer",
+            "pki/apiserver-etcd-client",
+            "pki/etcd/healthcheck-client",
+            "registry/one",
+        ];
+        assert_eq!(again, all);
+        assert!(of(&vault, "registry/one.crt") != first && of(&vault, "registry/ca.crt") == authority);
+        assert!(prepare(&site(SITE), &mut vault, at(337)).unwrap().is_empty());
+        // Another address, another name: only what stands for them.
+        let moved = SITE.replace("10.0.0.11", "10.0.0.12");
+        assert_eq!(prepare(&site(&moved), &mut vault, at(337)).unwrap(), [all[0], all[1], all[4]]);
+        let named = format!("{moved}registry: {{name: images.demo.local}}\n");
+        assert_eq!(prepare(&site(&named), &mut vault, at(337)).unwrap(), ["registry/one"]);
+        assert!(prepare(&site(&named), &mut vault, at(337)).unwrap().is_empty());
+        // A life of few days is not made again by each run.
+        let short = format!("{named}kubernetes: {{certificateDays: 9}}\n");
+        vault.forget(|name| name.starts_with("registry/one"));
+        assert!(prepare(&site(&short), &mut vault, at(337)).unwrap().is_empty());
+        assert!(!prepare(&site(&short), &mut vault, at(342)).unwrap().contains(&"registry/one".to_owned()));
+        assert!(prepare(&site(&short), &mut vault, at(345)).unwrap().contains(&"registry/one".to_owned()));
+        // What can't be read is made again, too.
+        vault.put("registry/one.crt", "no certificate");
+        assert_eq!(prepare(&site(&short), &mut vault, at(345)).unwrap(), ["registry/one"]);
+    }
+
     #[test]
     fn openssl_accepts_what_was_made_and_a_second_time_makes_nothing() {
         let folder = tempfile::tempdir().unwrap();
         let identity = ferry_bundle_format::sign::secret::generate_identity().0;
         let path = folder.path().join("vault.age");
         let mut vault = Vault::open(&path, VaultKey::Identity(Secret::new(identity.as_str()))).unwrap();
-        let text = "apiVersion: ferry.dev/v1\nkind: Site\ncluster: demo\nvault: {identity: id}\nhosts:\n- {name: one, address: 10.0.0.11, roles: [control-plane, worker, etcd, registry]}\n";
-        let site = crate::site::read(std::path::Path::new("site.yaml"), text).map_err(|e| e.to_string()).unwrap();
+        let site = crate::site::read(std::path::Path::new("site.yaml"), SITE).map_err(|e| e.to_string()).unwrap();
         let now = Timestamp::from_unix(1_790_000_000);
         prepare(&site, &mut vault, now).unwrap();
         let before = std::fs::read(&path).unwrap();

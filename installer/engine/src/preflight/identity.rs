@@ -177,14 +177,18 @@ pub(super) const HOSTNAME_UNIQUE: Check = Check {
     run: Run::Site(|whole| unique(whole, |facts| vec![facts.identity.hostname.clone()])),
 };
 
-/// Whether no value is had by two hosts. Empty values are those that a host does not tell.
+/// Whether no value is had by two hosts. Empty values are those that a host does not tell: what is not known is not different.
 fn unique(whole: &Whole<'_>, values: impl Fn(&Facts) -> Vec<String>) -> Seen {
     let mut owners: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+    let mut silent: Vec<&str> = Vec::new();
     for (host, facts) in whole.known() {
         let mut own: Vec<String> = values(facts).into_iter().filter(|value| !value.is_empty()).collect();
         // Bonds and their members share one address: that is the host's own affair.
         own.sort_unstable();
         own.dedup();
+        if own.is_empty() {
+            silent.push(&host.name);
+        }
         for value in own {
             owners.entry(value).or_default().push(&host.name);
         }
@@ -194,7 +198,14 @@ fn unique(whole: &Whole<'_>, values: impl Fn(&Facts) -> Vec<String>) -> Seen {
         .filter(|(_, hosts)| hosts.len() > 1)
         .map(|(value, hosts)| format!("{} have {value}", hosts.join(" and ")))
         .collect();
-    if shared.is_empty() { Seen::good(format!("{} different", owners.len())) } else { Seen::bad(shared.join("; ")) }
+    match (shared.is_empty(), silent.is_empty()) {
+        (false, _) => Seen::bad(shared.join("; ")),
+        (true, true) if !owners.is_empty() => Seen::good(format!("{} different", owners.len())),
+        (true, true) => Seen::skipped("not measured: no host was asked"),
+        (true, false) => {
+            Seen::skipped(format!("not measured on {}; {} different elsewhere", silent.join(", "), owners.len()))
+        }
+    }
 }
 
 fn is_valid(name: &str) -> bool {

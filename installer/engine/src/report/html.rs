@@ -27,9 +27,10 @@ pub fn html(report: &Report) -> String {
     page += &verdict(report);
     page += &section("What was installed", "交付内容", &identity(report));
     for run in &report.checks {
-        let (name, chinese) = match run.verb.as_str() {
-            "accept" => ("Acceptance", "验收结果"),
-            "check" => ("Preflight", "安装前检查"),
+        let (name, chinese) = match (run.verb.as_str(), run.is_partial()) {
+            ("accept", false) => ("Acceptance", "验收结果"),
+            ("accept", true) => ("Acceptance, only in part", "部分验收结果"),
+            ("check", _) => ("Preflight", "安装前检查"),
             _ => ("Checks", "检查结果"),
         };
         page += &section(name, chinese, &checks(run));
@@ -39,7 +40,11 @@ pub fn html(report: &Report) -> String {
     page += &section(
         "Runs",
         "执行记录",
-        &table(&["began", "verb", "result", "changed", "so already", "commands", ""], report.runs.iter().map(run)),
+        &(journal(report)
+            + &table(
+                &["began", "verb", "result", "changed", "so already", "commands", ""],
+                report.runs.iter().map(run),
+            )),
     );
     page += &section(
         "Steps",
@@ -88,12 +93,32 @@ fn table(heads: &[&str], rows: impl Iterator<Item = Vec<String>>) -> String {
 }
 
 fn verdict(report: &Report) -> String {
-    let (class, text) = match (report.deliverable(), report.acceptance()) {
-        (true, _) => ("well", "Accepted: every check passed or is waived by name. 验收通过"),
-        (false, None) => ("owed", "Not accepted yet: no acceptance was made. 尚未验收"),
-        (false, Some(_)) => ("ill", "Not accepted: see what failed, is owed, or has changed since. 验收未通过"),
+    let hindrances = report.hindrances();
+    let (class, text) = match (hindrances.is_empty(), report.acceptance(), report.partial_acceptance()) {
+        (true, ..) => ("well", "Accepted: every check passed or is waived by name. 验收通过"),
+        (false, None, None) => ("owed", "Not accepted yet. 尚未验收"),
+        (false, None, Some(_)) => ("owed", "Not accepted: only a part was checked. 仅部分验收"),
+        (false, Some(_), _) => ("ill", "Not accepted. 验收未通过"),
     };
-    format!("<p class=\"verdict {class}\">{text}</p>\n")
+    let list: String = hindrances.iter().map(|one| format!("<li>{}</li>", escape(one))).collect();
+    let list = if list.is_empty() { list } else { format!("<ul class=\"why\">{list}</ul>\n") };
+    format!("<p class=\"verdict {class}\">{text}</p>\n{list}")
+}
+
+/// What of the journal could not be read.
+fn journal(report: &Report) -> String {
+    let mut text = String::new();
+    if report.damaged_lines > 0 {
+        let _ = writeln!(
+            text,
+            "<p class=\"failed\">{} lines of the journal can't be read, and what they said is not in this report. 日志已损坏</p>",
+            report.damaged_lines
+        );
+    }
+    if report.cut_lines > 0 {
+        let _ = writeln!(text, "<p class=\"owed\">{} runs were killed while they wrote a line.</p>", report.cut_lines);
+    }
+    text
 }
 
 fn identity(report: &Report) -> String {
@@ -116,7 +141,12 @@ fn identity(report: &Report) -> String {
 
 fn checks(run: &CheckRun) -> String {
     let tally = run.tally;
-    let mut text = format!(
+    let mut text = String::new();
+    if run.is_partial() {
+        let _ = writeln!(text, "<p class=\"owed\">only: {}</p>", escape(&run.only.join(", ")));
+    }
+    let _ = write!(
+        text,
         "<p>{}: {} passed 通过, {} failed 未通过, {} waived 豁免, {} skipped 跳过</p>\n",
         escape(&run.at.to_string()),
         tally.passed,
@@ -179,7 +209,11 @@ fn run(run: &Run) -> Vec<String> {
     };
     vec![
         cell(&run.began.map(|at| at.to_string()).unwrap_or_default()),
-        cell(&run.verb),
+        cell(&if run.only.is_empty() {
+            run.verb.clone()
+        } else {
+            format!("{}, only {}", run.verb, run.only.join(", "))
+        }),
         mark(class, word),
         cell(&run.changed.to_string()),
         cell(&run.already.to_string()),

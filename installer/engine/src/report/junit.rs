@@ -9,7 +9,12 @@ use crate::event::{Outcome, Verdict};
 pub fn junit(report: &Report) -> String {
     let steps = (!report.steps.is_empty()).then(|| suite("steps", &report.last_time(), report.steps.iter().map(step)));
     let checks = report.checks.iter().map(checks);
-    let suites: String = steps.into_iter().chain(checks).collect();
+    let journal = (report.damaged_lines > 0).then(|| {
+        let why = format!("{} lines of the journal can't be read", report.damaged_lines);
+        let body = format!("<failure message=\"{why}\">what they said is not in this report</failure>");
+        suite("journal", &report.last_time(), std::iter::once((case("journal", "journal", 0, &body), true, false, 0)))
+    });
+    let suites: String = steps.into_iter().chain(checks).chain(journal).collect();
     let name = escape(&format!("ferry {}", report.cluster));
     format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites name=\"{name}\">\n{suites}</testsuites>\n")
 }
@@ -32,7 +37,10 @@ fn suite(name: &str, at: &str, cases: impl Iterator<Item = Case>) -> String {
 }
 
 fn checks(run: &CheckRun) -> String {
-    let name = if run.verb.is_empty() { "checks".to_owned() } else { format!("checks of {}", run.verb) };
+    let mut name = if run.verb.is_empty() { "checks".to_owned() } else { format!("checks of {}", run.verb) };
+    if run.is_partial() {
+        name += &format!(", only {}", run.only.join(", "));
+    }
     suite(&name, &run.at.to_string(), run.checks.iter().map(check))
 }
 

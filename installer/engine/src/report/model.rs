@@ -34,11 +34,15 @@ pub struct Report {
     pub last: Option<Timestamp>,
     /// The keys that hosts have shown, by host. More than one if a host's key has changed.
     pub host_keys: BTreeMap<String, Vec<String>>,
+    /// How many lines of the journal can't be read: each may have said that something failed.
+    pub damaged_lines: usize,
+    /// How many lines are the cut end of a run that was killed.
+    pub cut_lines: usize,
     /// Every run, in order.
     pub runs: Vec<Run>,
     /// Every step, in the order of its first run, as it last ended.
     pub steps: Vec<Step>,
-    /// The last checks of each kind of run, in order of time.
+    /// The last checks of each kind of run, in order of time: of whole runs, and of younger ones that were asked for a part.
     pub checks: Vec<CheckRun>,
     /// Hosts that are owed something after the last run that changes hosts.
     pub owed: Vec<String>,
@@ -54,6 +58,9 @@ pub struct Run {
     pub run: u64,
     /// `apply`, `accept`, …; empty if its beginning was not written down.
     pub verb: String,
+    /// The only checks that were asked for. Empty: all.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub only: Vec<String>,
     /// When it began.
     pub began: Option<Timestamp>,
     /// When it ended. None if it was cut off.
@@ -64,6 +71,8 @@ pub struct Run {
     pub changed: usize,
     /// How many were so already.
     pub already: usize,
+    /// How many steps were begun.
+    pub steps: usize,
     /// How many commands ran on hosts.
     pub commands: usize,
     /// One line.
@@ -100,6 +109,8 @@ pub struct CheckRun {
     pub run: u64,
     /// Its verb.
     pub verb: String,
+    /// The only checks that were asked for. Empty: all, so that this is a whole run.
+    pub only: Vec<String>,
     /// When the last of them was made.
     pub at: Timestamp,
     /// How many ended how.
@@ -153,22 +164,88 @@ impl Tally {
     }
 }
 
-impl Report {
-    /// The last checks of the finished site, if there were any.
+/// Runs after which the hosts are as they were before.
+const LOOKING: [&str; 5] = ["accept", "backup", "check", "look", "plan"];
+
+impl Run {
+    /// Whether hosts may be other than before because of it. A verb that is not known here counts as one that changes them.
     #[must_use]
-    pub fn acceptance(&self) -> Option<&CheckRun> {
-        self.checks.iter().rev().find(|run| run.verb == "accept")
+    pub fn changes_hosts(&self) -> bool {
+        !LOOKING.contains(&self.verb.as_str())
     }
 
-    /// Whether the site may be handed over: its last acceptance has come to its end with nothing failed, it is younger than
-    /// every change, and nothing is owed.
+    /// Why an acceptance from before this run holds no longer, if that is so.
+    fn unsettles(&self) -> Option<String> {
+        let at = self.began.map(|at| format!(" of {at}")).unwrap_or_default();
+        match self.verb.as_str() {
+            "apply" if self.well == Some(true) && self.changed == 0 => None,
+            "apply" if self.well == Some(true) => Some(format!("`apply`{at} has changed the site since")),
+            "apply" => Some(format!("`apply`{at} did not end well")),
+            "" => Some("a run of which the beginning is not in the journal came after it".to_owned()),
+            verb if self.changes_hosts() => Some(format!("`{verb}`{at} came after it")),
+            _ => None,
+        }
+    }
+}
+
+impl CheckRun {
+    /// Whether only some of the checks were asked for.
+    #[must_use]
+    pub fn is_partial(&self) -> bool {
+        !self.only.is_empty()
+    }
+}
+
+impl Report {
+    /// The last checks of the whole finished site, if there were any.
+    #[must_use]
+    pub fn acceptance(&self) -> Option<&CheckRun> {
+        self.checks.iter().rev().find(|run| run.verb == "accept" && !run.is_partial())
+    }
+
+    /// The last checks of a part of the finished site, if they are younger than those of the whole.
+    #[must_use]
+    pub fn partial_acceptance(&self) -> Option<&CheckRun> {
+        self.checks.iter().rev().find(|run| run.verb == "accept" && run.is_partial())
+    }
+
+    /// Whether the site may be handed over: see [`Report::hindrances`].
     #[must_use]
     pub fn deliverable(&self) -> bool {
-        let Some(acceptance) = self.acceptance() else { return false };
-        let ended = self.runs.iter().find(|run| run.run == acceptance.run).and_then(|run| run.well);
-        let changed_since =
-            self.runs.iter().any(|run| run.run > acceptance.run && run.verb == "apply" && run.changed > 0);
-        let cut = self.runs.iter().any(|run| run.run > acceptance.run && run.verb == "apply" && run.well != Some(true));
-        ended == Some(true) && acceptance.tally.failed == 0 && !changed_since && !cut && self.owed.is_empty()
+        self.hindrances().is_empty()
+    }
+
+    /// Everything because of which the site may not be handed over. None: its last whole acceptance has come to its end with
+    /// nothing failed, nothing has changed the hosts since, nothing is pending, and all of the journal could be read.
+    #[must_use]
+    pub fn hindrances(&self) -> Vec<String> {
+        let mut all = Vec::new();
+        if self.damaged_lines > 0 {
+            all.push(format!("{} lines of the journal can't be read", self.damaged_lines));
+        }
+        let partial = self.partial_acceptance();
+        let Some(acceptance) = self.acceptance() else {
+            all.push(match partial {
+                Some(partial) => format!("only a part was checked: {}", partial.only.join(", ")),
+                None => "no acceptance was made".to_owned(),
+            });
+            return all;
+        };
+        // By their place, not by their numbers: the operator's clock may have been put back.
+        let place = self.runs.iter().position(|run| run.run == acceptance.run).unwrap_or_default();
+        match self.runs.get(place).and_then(|run| run.well) {
+            _ if acceptance.tally.failed > 0 => all.push(format!("{} checks failed", acceptance.tally.failed)),
+            Some(true) => {}
+            Some(false) => all.push("the acceptance did not end well".to_owned()),
+            None => all.push("the acceptance was cut off".to_owned()),
+        }
+        all.extend(self.runs.iter().skip(place + 1).filter_map(Run::unsettles));
+        if let Some(partial) = partial.filter(|partial| partial.tally.failed > 0) {
+            all.push(format!("{} checks failed since, of a part: {}", partial.tally.failed, partial.only.join(", ")));
+        }
+        if !self.owed.is_empty() {
+            all.push(format!("not reached, and still to be done: {}", self.owed.join(", ")));
+        }
+        all
     }
 }

@@ -38,6 +38,23 @@ impl Done {
         self.failed.is_empty() && !self.stopped
     }
 
+    /// The event that ends a run of rounds.
+    #[must_use]
+    pub fn ended(&self) -> Event {
+        let mut summary = format!("{} tasks done", self.said.len());
+        if let Some((step, error)) = self.failed.first() {
+            summary = format!("failed at {step}: {error}; {summary}");
+        }
+        if self.stopped {
+            summary = format!("stopped: {summary}");
+        }
+        let owed: Vec<String> = self.owed.iter().cloned().collect();
+        if !owed.is_empty() {
+            summary += &format!("; not reached: {}", owed.join(", "));
+        }
+        Event::Ended { well: self.is_well(), changed: self.said.len(), already: 0, owed, summary }
+    }
+
     /// What a task printed on a host.
     #[must_use]
     pub fn output(&self, host: &str, id: &str) -> Option<&str> {

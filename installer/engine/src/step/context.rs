@@ -147,7 +147,7 @@ impl Context<'_> {
         text: String,
         mode: u32,
     ) -> Result<File, StepBuildError> {
-        let name = format!("rendered/{}{path}", host.name);
+        let name = format!("{}{}{path}", crate::vault::RENDERED, host.name);
         if self.vault.get(&name).is_none_or(|known| known.expose() != text) {
             self.vault.put(&name, text);
         }

@@ -45,6 +45,14 @@ pub(crate) use time::{is_wanted as time_is_wanted, masters as time_masters, sour
 use crate::plan::{Stage, Step};
 use crate::site::Host;
 use crate::site::file::Role;
+use crate::vault::Vault;
+
+/// Takes out of the vault what it keeps for a host that has left the cluster. Its place and its files are free for others.
+pub fn forget(vault: &mut Vault, host: &str) {
+    network::forget(vault, host);
+    let rendered = format!("{}{host}/", crate::vault::RENDERED);
+    vault.forget(|name| name.starts_with(&rendered));
+}
 
 /// The stages of an install, in order. Hosts of which nothing is known are left out: their steps are owed.
 pub fn stages(context: &mut Context<'_>) -> Result<Vec<Stage>, StepBuildError> {

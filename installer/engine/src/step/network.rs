@@ -21,7 +21,8 @@ use crate::action::{Action, File, Run, Subject};
 use crate::host::quote;
 use crate::plan::Step;
 use crate::site::file::NetworkKind;
-use crate::site::{Cidr, Host};
+use crate::site::{Cidr, Host, Site};
+use crate::vault::Vault;
 
 /// Where the network's configuration for containerd lies, for the kinds that ferry writes it for.
 const CONFLIST: &str = "/etc/cni/net.d/10-ferry.conflist";
@@ -36,11 +37,20 @@ pub(super) fn allot(context: &mut Context<'_>) {
         // Its nodes take blocks of addresses as they need them.
         return;
     }
-    let known = context.vault.get(PLACES).and_then(|text| serde_json::from_str(text.expose()).ok());
-    let mut places: BTreeMap<String, u32> = known.unwrap_or_default();
-    let before = places.clone();
-    places.retain(|name, _| context.site.host(name).is_some_and(Host::is_node));
-    for host in context.site.hosts.iter().filter(|host| host.is_node()) {
+    let before = known(context.vault);
+    let places = allotted(&before, context.site);
+    if places != before {
+        put(context.vault, &places);
+    }
+    context.places = places;
+}
+
+/// The places, with one for each node of the site. A host that is only not in the site file any more may still be a node of
+/// the cluster, with pods that have its addresses: its place stays taken until it has left ([`forget`]).
+fn allotted(before: &BTreeMap<String, u32>, site: &Site) -> BTreeMap<String, u32> {
+    let mut places = before.clone();
+    places.retain(|name, _| site.host(name).is_none_or(Host::is_node));
+    for host in site.hosts.iter().filter(|host| host.is_node()) {
         if !places.contains_key(&host.name) {
             let taken: BTreeSet<u32> = places.values().copied().collect();
             // One of as many places as are taken, and one more, is free.
@@ -48,10 +58,23 @@ pub(super) fn allot(context: &mut Context<'_>) {
             places.insert(host.name.clone(), free);
         }
     }
-    if places != before {
-        context.vault.put(PLACES, serde_json::to_string(&places).unwrap_or_default());
+    places
+}
+
+fn known(vault: &Vault) -> BTreeMap<String, u32> {
+    vault.get(PLACES).and_then(|text| serde_json::from_str(text.expose()).ok()).unwrap_or_default()
+}
+
+fn put(vault: &mut Vault, places: &BTreeMap<String, u32>) {
+    vault.put(PLACES, serde_json::to_string(places).unwrap_or_default());
+}
+
+/// Frees the place of a host that has left the cluster: the next node may get its pods' addresses.
+pub(super) fn forget(vault: &mut Vault, host: &str) {
+    let mut places = known(vault);
+    if places.remove(host).is_some() {
+        put(vault, &places);
     }
-    context.places = places;
 }
 
 /// The share of the pod addresses that a node has.
@@ -160,4 +183,30 @@ fn shares(context: &Context<'_>) -> Vec<Action> {
 /// Waits until a workload of the network is up on every node that could be reached.
 pub(super) fn up(context: &Context<'_>, namespace: &str, what: &str) -> Action {
     Rollout { namespace, what }.action(context, format!("{what} is up"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_is_free_when_its_host_has_left_and_not_before() {
+        let mut site = crate::preflight::tests::site::site();
+        let nodes: Vec<String> =
+            site.hosts.iter().filter(|host| host.is_node()).map(|host| host.name.clone()).collect();
+        let first = allotted(&BTreeMap::new(), &site);
+        assert_eq!(first.len(), nodes.len());
+        let gone = nodes.last().cloned().unwrap();
+        // Taken out of the site file only: it may still be a node, with pods that have these addresses.
+        site.hosts.retain(|host| host.name != gone);
+        let mut later = allotted(&first, &site);
+        assert_eq!(later, first);
+        let mut new = site.hosts.iter().find(|host| host.is_node()).cloned().unwrap();
+        new.name = "new".into();
+        site.hosts.push(new);
+        assert!(!first.values().any(|place| *place == allotted(&later, &site)["new"]));
+        // It has left.
+        later.remove(&gone);
+        assert_eq!(allotted(&later, &site)["new"], first[&gone]);
+    }
 }

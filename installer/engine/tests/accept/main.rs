@@ -82,7 +82,7 @@ async fn run(site: &Site, host: Scripted, needs: &AcceptNeeds) -> (Verdicts, Vec
     let hosts: BTreeMap<String, Arc<dyn Host>> =
         BTreeMap::from([("node1".to_owned(), Arc::new(host) as Arc<dyn Host>)]);
     let verdicts = accept::run(site, &hosts, &journal, needs).await;
-    (verdicts, journal::read(&path).unwrap().into_iter().map(|record| record.event).collect())
+    (verdicts, journal::read(&path).unwrap().records.into_iter().map(|record| record.event).collect())
 }
 
 #[tokio::test]
@@ -353,6 +353,107 @@ async fn every_check_fails_where_it_should() {
             "{} says what to do",
             case.check
         );
+    }
+}
+
+/// What `check` found: verdict, subject, evidence, fix.
+async fn of(check: &str, site: &Site, host: Scripted, needs: &AcceptNeeds) -> Vec<(Verdict, String, String, String)> {
+    let needs = AcceptNeeds { only: vec![check.into()], ..needs.clone() };
+    let found = run(site, host, &needs).await.0.findings;
+    found.into_iter().map(|(_, one)| (one.verdict, one.subject, one.evidence, one.fix.unwrap_or_default())).collect()
+}
+
+/// After an upgrade the pods run what they ran before until somebody rolls them. That is no fault.
+#[tokio::test]
+async fn pods_of_an_earlier_serial_are_a_note_with_the_command_that_rolls_them() {
+    let mut ward = Ward::new();
+    let old = Digest::of(b"web 1.0");
+    let web = format!(
+        "{{\"metadata\": {{\"name\": \"lager-0\", \"namespace\": \"lager\", \"ownerReferences\": [{{\"kind\": \"StatefulSet\", \"name\": \"lager\"}}]}}, \
+         \"status\": {{\"containerStatuses\": [{{\"name\": \"web\", \"image\": \"docker.io/shop/web:1.0\", \"imageID\": \"docker.io/shop/web@{old}\"}}]}}}},"
+    );
+    let text = captured("pods.json");
+    let at = text.find("\"items\": [").expect("a list") + "\"items\": [".len();
+    let pods = format!("{}{web}{}", &text[..at], &text[at..]);
+    let host = ward.healthy().says(&["get pods -A -o json"], &pods);
+    let site = site("");
+    let found = of("images.running", &site, host.clone(), &ward.needs).await;
+    assert!(found.iter().any(|one| one.0 == Verdict::Failed), "an image that nobody brought is a fault: {found:?}");
+    ward.needs.names.insert("docker.io/shop/web".into(), "docker.io/shop/web:2.0".into());
+    ward.needs = ward.needs.clone().after(BTreeMap::from([(old, "docker.io/shop/web:1.0".to_owned())]));
+    let found = of("images.running", &site, host, &ward.needs).await;
+    assert!(found.iter().all(|one| one.0 != Verdict::Failed), "{found:?}");
+    let note = found.iter().find(|one| one.0 == Verdict::Skipped).expect("a note");
+    let command = "kubectl -n lager set image statefulset/lager web=docker.io/shop/web:2.0";
+    assert!(
+        note.2.starts_with("note: lager/lager-0 runs docker.io/shop/web:1.0") && note.2.ends_with(command),
+        "{note:?}"
+    );
+    assert!(found.iter().any(|one| one.0 == Verdict::Passed), "the rest was compared");
+}
+
+#[tokio::test]
+async fn nothing_that_runs_is_no_pass() {
+    let ward = Ward::new();
+    let host = ward.healthy().says(&["get pods -A -o json"], "{\"items\": []}");
+    let found = of("images.running", &site(""), host, &ward.needs).await;
+    assert!(matches!(&found[..], [(Verdict::Failed, ..)]), "{found:?}");
+}
+
+/// ferry takes no taint away that somebody else has set, so it must not say that it would.
+#[tokio::test]
+async fn a_foreign_taint_is_told_with_what_takes_it_away() {
+    let ward = Ward::new();
+    let with = |taint: &str| {
+        let text = captured("nodes.json").replacen("\"spec\": {", &format!("\"spec\": {{\"taints\": [{taint}],"), 1);
+        ward.healthy().says(&["get nodes -o json"], &text)
+    };
+    let site = site("");
+    let found =
+        of("nodes.marks", &site, with(r#"{"key": "foo", "value": "bar", "effect": "NoSchedule"}"#), &ward.needs).await;
+    let [(Verdict::Failed, _, seen, fix)] = &found[..] else { panic!("{found:?}") };
+    assert_eq!(seen, "has the taint foo=bar:NoSchedule");
+    assert!(fix.contains("kubectl taint node node1 foo=bar:NoSchedule-") && fix.contains("site file"), "{fix}");
+    assert!(!fix.contains("install"), "{fix}");
+    let pressure = with(r#"{"key": "node.kubernetes.io/disk-pressure", "effect": "NoSchedule"}"#);
+    let found = of("nodes.marks", &site, pressure, &ward.needs).await;
+    assert!(found[0].3.contains("Kubernetes itself") && !found[0].3.contains("kubectl taint"), "{found:?}");
+}
+
+#[tokio::test]
+async fn the_limit_of_a_service_is_said_and_can_be_set() {
+    let ward = Ward::new();
+    for check in ["service.pods", "service.hosts"] {
+        let found = of(check, &site(""), ward.healthy(), &ward.needs).await;
+        assert!(found[0].0 == Verdict::Passed && found[0].2.contains("the limit is 1000 ms"), "{found:?}");
+        let strict = site(&format!("thresholds: {{{check}: 0.1}}\n"));
+        let found = of(check, &strict, ward.healthy(), &ward.needs).await;
+        assert!(found[0].0 == Verdict::Failed && found[0].2.contains("the limit is 0.1 ms"), "{found:?}");
+        assert!(found[0].3.contains("thresholds"), "{found:?}");
+    }
+}
+
+/// A certificate that ends soon is told long before it fails.
+#[tokio::test]
+async fn certificates_that_end_soon_are_told_before_they_fail() {
+    let ward = Ward::new();
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    let lasting = |days: u64| {
+        let after = Duration::from_secs(now + days * 86_400 + 3600);
+        ward.healthy().serves(2380, ward.authorities.etcd.server_in(&["10.77.0.11"], after, 1970, OK))
+    };
+    for (days, more, verdict) in [
+        (400, "", Verdict::Passed),
+        (120, "", Verdict::Skipped),
+        (29, "", Verdict::Failed),
+        (120, "thresholds: {certificates.expiry: 200}\n", Verdict::Failed),
+        (120, "thresholds: {certificates.expiry: 100}\n", Verdict::Passed),
+    ] {
+        let found = of("certificates.expiry", &site(more), lasting(days), &ward.needs).await;
+        let one = found.iter().find(|one| one.1 == "node1:2380").expect("etcd's peers");
+        assert_eq!(one.0, verdict, "{days} days, {more:?}: {one:?}");
+        assert!(one.2.contains(&format!("{days} days, until ")), "{one:?}");
+        assert_eq!(one.2.starts_with("note: "), verdict == Verdict::Skipped);
     }
 }
 

@@ -71,7 +71,7 @@ fn explained(bench: &Bench, state: &Path) -> Result<(), Error> {
         planned.before = None;
     }
     let path = state.join("journal.jsonl");
-    let records = journal::read(&path).map_err(Error::file("read", &path))?;
+    let records = journal::read(&path).map_err(Error::file("read", &path))?.records;
     let listed: Vec<(String, String)> = plan::commands(&plan).into_iter().map(|one| (one.script, one.input)).collect();
     let mut ran: Vec<(String, String)> = records
         .into_iter()

@@ -77,7 +77,7 @@ async fn arrive(
     settings: &Settings,
 ) -> Result<(Handle<Watch>, Arc<Mutex<Seen>>), HostError> {
     let mut expected = Expected::of(jump, settings)?;
-    let mut others = Vec::new();
+    let (mut others, mut prints) = (Vec::new(), Vec::new());
     let mut tries = Tries::default();
     loop {
         let Some(offer) = preferred(expected.algorithm().as_ref(), &others, &jump.legacy_algorithms) else {
@@ -95,7 +95,13 @@ async fn arrive(
         let seen = Arc::<Mutex<Seen>>::default();
         let watch = Watch { expected: expected.clone(), seen: seen.clone() };
         let handshake = timeout(settings.patience, client::connect_stream(Arc::new(config), stream, watch)).await;
-        let shown = seen.lock().unwrap_or_else(std::sync::PoisonError::into_inner).refused.take();
+        let (shown, accepted) = {
+            let mut seen = seen.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            (seen.refused.take(), seen.accepted.take())
+        };
+        if let Some(fingerprint) = accepted {
+            settings.trace.host_key(&jump.name, &fingerprint);
+        }
         match (handshake, shown) {
             (Ok(Ok(mut handle)), _) => {
                 if login(&mut handle, jump, settings, &mut tries).await? {
@@ -116,16 +122,15 @@ async fn arrive(
             }
             // A pin does not say of which algorithm it is: the host may have the pinned key beside this one.
             (_, Some(key)) if matches!(expected, Expected::Pinned(_)) => {
-                let print = fingerprint(&key);
                 others.push(key.algorithm());
+                prints.push(format!("{} {}", key.algorithm(), fingerprint(&key)));
                 if preferred(None, &others, &jump.legacy_algorithms).is_none() {
-                    return Err(expected.mismatch(&jump.name, &print));
+                    return Err(expected.mismatch(&jump.name, &other_keys(&prints)));
                 }
             }
             (_, Some(key)) => return Err(expected.mismatch(&jump.name, &fingerprint(&key))),
             (Ok(Err(russh::Error::NoCommonAlgo { .. })), None) if !others.is_empty() => {
-                let shown: Vec<_> = others.iter().map(ToString::to_string).collect();
-                return Err(expected.mismatch(&jump.name, &format!("other keys ({})", shown.join(", "))));
+                return Err(expected.mismatch(&jump.name, &other_keys(&prints)));
             }
             (Ok(Err(russh::Error::NoCommonAlgo { kind, theirs, .. })), None) => {
                 let why = format!(
@@ -138,6 +143,11 @@ async fn arrive(
             (Err(_), None) => return Err(unreachable(jump, "no answer in the SSH handshake")),
         }
     }
+}
+
+/// All keys that a host has shown, with the fingerprints: so that they can be compared with what it says of itself.
+fn other_keys(prints: &[String]) -> String {
+    format!("other keys ({})", prints.join(", "))
 }
 
 fn unreachable(jump: &Jump, why: &str) -> HostError {

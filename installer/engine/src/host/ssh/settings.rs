@@ -44,6 +44,8 @@ pub trait Trace: Send + Sync {
     fn began(&self, host: &str, command: &Command) -> u64;
     /// It ended.
     fn ended(&self, id: u64, outcome: &Result<Output, HostError>, took: Duration);
+    /// A host has shown a key that fits: one that is pinned, recorded, or was accepted now.
+    fn host_key(&self, _host: &str, _fingerprint: &str) {}
 }
 
 /// Hears nothing.

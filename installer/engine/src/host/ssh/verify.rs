@@ -104,6 +104,8 @@ pub(crate) fn recorded(key: &PublicKey) -> KnownKey {
 pub(super) struct Seen {
     /// The key that was shown and did not fit.
     pub(super) refused: Option<PublicKey>,
+    /// The fingerprint of the key that was shown and did fit.
+    pub(super) accepted: Option<String>,
     /// Why the connection ended.
     pub(super) ended: Option<String>,
 }
@@ -127,9 +129,13 @@ impl client::Handler for Watch {
         // Certificates are never asked for, so one that comes is not taken for the key inside.
         let PublicKeyOrCertificate::PublicKey { key, .. } = shown else { return Ok(false) };
         let fits = self.expected.fits(key);
-        if !fits {
-            self.note(|seen| seen.refused = Some(key.clone()));
-        }
+        self.note(|seen| {
+            if fits {
+                seen.accepted = Some(fingerprint(key));
+            } else {
+                seen.refused = Some(key.clone());
+            }
+        });
         Ok(fits)
     }
 

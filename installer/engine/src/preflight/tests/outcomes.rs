@@ -13,6 +13,29 @@ fn find<'a>(findings: &'a Findings, id: &str, host: Option<&str>) -> &'a Finding
 }
 
 #[test]
+fn what_no_host_tells_is_not_different() {
+    for (id, hide) in [
+        (
+            "identity.product-uuid",
+            (|facts: &mut crate::facts::Facts| facts.identity.product_uuid.clear()) as fn(&mut _),
+        ),
+        ("identity.machine-id", |facts| facts.identity.machine_id.clear()),
+        ("identity.hostname-unique", |facts| facts.identity.hostname.clear()),
+        ("identity.mac", |facts| facts.network.interfaces.clear()),
+    ] {
+        for hosts in [vec!["node1", "node2"], vec!["node2"]] {
+            let mut world = World::healthy();
+            hosts.iter().for_each(|host| hide(world.facts(host)));
+            let outcome = find(&world.check(), id, None).outcome.clone();
+            assert!(
+                matches!(&outcome, Outcome::NotApplicable { reason } if reason.contains("not measured on") && reason.contains("node2")),
+                "{id}: {outcome:?}"
+            );
+        }
+    }
+}
+
+#[test]
 fn waivers_hold_for_their_hosts_and_never_for_strict_checks() {
     let mut world = World::with("waivers:\n- {check: resources.cpu, reason: a test machine, hosts: [node2]}\n");
     world.all(|facts| facts.cpus = 1);

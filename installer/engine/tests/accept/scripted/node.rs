@@ -49,9 +49,20 @@ impl Authority {
         until: i32,
         answer: &'static str,
     ) -> impl Fn() -> Box<dyn Stream> + use<> {
+        self.server_in(names, std::time::Duration::from_secs(0), until, answer)
+    }
+
+    /// Likewise, valid until some time after the beginning of a year.
+    pub(crate) fn server_in(
+        &self,
+        names: &[&str],
+        after: std::time::Duration,
+        until: i32,
+        answer: &'static str,
+    ) -> impl Fn() -> Box<dyn Stream> + use<> {
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
         let mut parameters = CertificateParams::new(names).unwrap();
-        parameters.not_after = rcgen::date_time_ymd(until, 1, 1);
+        parameters.not_after = rcgen::date_time_ymd(until, 1, 1) + after;
         let key = KeyPair::generate().unwrap();
         let certificate = parameters.signed_by(&key, &self.issuer).unwrap();
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
