@@ -279,7 +279,7 @@ async fn a_registry_that_does_wrong_is_no_host_that_is_away_and_is_not_waited_fo
         let hosts: BTreeMap<String, Arc<dyn Host>> = [("one".to_owned(), Arc::new(WithRegistry(wrong)) as _)].into();
         let done = run::apply(&plan, &hosts, &BTreeSet::new(), &workshop).await;
         assert!(done.owed.is_empty(), "{said}: {done:?}");
-        let retried = journal::read(&bench.journal()).unwrap();
+        let retried = journal::read(&bench.journal()).unwrap().records;
         let retried = retried.iter().filter(|record| matches!(record.event, Event::Retry { .. })).count();
         let run::StepError::Host { source, .. } = &done.failed[0].1 else { panic!("{done:?}") };
         assert!(source.to_string().contains(said) && !source.is_absence(), "{source}");
