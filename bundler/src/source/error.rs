@@ -208,6 +208,14 @@ pub enum SourceError {
         /// The other server, with its scheme.
         to: String,
     },
+    /// A request that went through a proxy.
+    #[error("through the proxy {proxy}")]
+    Proxied {
+        /// Its scheme, host and port.
+        proxy: String,
+        /// What failed.
+        source: Box<SourceError>,
+    },
     /// The token server failed.
     #[error("no token for {host} from {realm}")]
     Token {
@@ -290,6 +298,14 @@ pub enum SourceErrorKind {
 }
 
 impl SourceError {
+    /// This error of a request that went through `proxy`.
+    pub(super) fn through(self, proxy: Option<&str>) -> Self {
+        match proxy {
+            Some(proxy) => Self::Proxied { proxy: proxy.to_owned(), source: Box::new(self) },
+            None => self,
+        }
+    }
+
     /// The sort of this error.
     #[must_use]
     pub fn kind(&self) -> SourceErrorKind {
@@ -320,6 +336,7 @@ impl SourceError {
                 _ => Kind::Protocol,
             },
             Self::Unauthorized { .. } | Self::NoRight { .. } => Kind::Auth,
+            Self::Proxied { source, .. } => source.kind(),
             Self::Token { source, .. } => match source.kind() {
                 // A token server that says 404 is a registry set up wrongly, not missing content.
                 Kind::NotFound => Kind::Protocol,

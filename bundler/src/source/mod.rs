@@ -20,6 +20,7 @@ mod host;
 mod mirror;
 mod outgoing;
 mod payload;
+mod proxy;
 mod realm;
 mod registry;
 mod reply;

@@ -1,5 +1,6 @@
 //! A server's answer: status, headers, and a body that is read with limits.
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
@@ -19,11 +20,13 @@ pub(super) struct Reply {
     response: Response,
     url: Url,
     idle: Duration,
+    proxy: Option<Arc<str>>,
 }
 
 impl Reply {
-    pub(super) fn new(response: Response, url: Url, idle: Duration) -> Self {
-        Self { response, url, idle }
+    /// `proxy` is the one it came through.
+    pub(super) fn new(response: Response, url: Url, idle: Duration, proxy: Option<Arc<str>>) -> Self {
+        Self { response, url, idle, proxy }
     }
 
     /// Where it came from, after redirects.
@@ -61,6 +64,7 @@ impl Reply {
             Ok(chunk) => chunk.map_err(|e| of_request("reading", &self.url, e)),
             Err(_) => Err(SourceError::Idle { doing: "reading", url: shown(&self.url), after: self.idle }),
         }
+        .map_err(|error| error.through(self.proxy.as_deref()))
     }
 
     /// The whole body, which must not be longer than `limit`.
@@ -88,12 +92,15 @@ impl Reply {
     /// The error this answer is.
     pub(super) async fn into_failure(mut self) -> SourceError {
         let retry_after = self.header(&RETRY_AFTER).and_then(|value| retry_after(value, SystemTime::now()));
-        SourceError::Status {
+        let error = SourceError::Status {
             detail: self.complaint().await,
             url: shown(&self.url),
             status: self.status().as_u16(),
             retry_after,
-        }
+        };
+        // These are said by the proxy itself, or about what is behind it.
+        let of_proxy = matches!(self.status().as_u16(), 407 | 502..=504);
+        if of_proxy { error.through(self.proxy.as_deref()) } else { error }
     }
 
     /// What the server says about its failure: the distribution API's error list, or a short plain text.

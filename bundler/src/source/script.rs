@@ -8,6 +8,7 @@ mod blob_tests;
 mod file_tests;
 mod list_tests;
 mod manifest_tests;
+mod oddity_tests;
 mod upload_tests;
 
 use std::fmt::Write as _;

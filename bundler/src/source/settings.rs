@@ -39,7 +39,7 @@ pub struct ClientSettings {
 /// How to get out of the local network.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum ProxySetting {
-    /// `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY`, in either case.
+    /// `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY`, in either case, read as Go's programs read them.
     #[default]
     Environment,
     /// None, whatever the environment says.

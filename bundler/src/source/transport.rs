@@ -12,14 +12,15 @@ use std::time::Duration;
 
 use reqwest::header::{ACCEPT_ENCODING, AUTHORIZATION, CONTENT_LENGTH, HeaderValue, LOCATION};
 use reqwest::redirect::Policy;
-use reqwest::{Certificate, Client, ClientBuilder, Method, NoProxy, Proxy, StatusCode, Url};
+use reqwest::{Certificate, Client, ClientBuilder, Method, StatusCode, Url};
 
 use super::error::{SourceError, of_request};
 use super::host::{HostSet, authority, check_url, shown};
 use super::outgoing::Outgoing;
 use super::payload::{Gauge, Payload};
+use super::proxy::Proxies;
 use super::reply::Reply;
-use super::settings::{ClientSettings, ProxySetting};
+use super::settings::ClientSettings;
 use super::tls::roots;
 
 /// How many redirects are followed.
@@ -34,6 +35,7 @@ struct Inner {
     unchecked: Option<Client>,
     plain_http: HostSet,
     insecure_tls: HostSet,
+    proxies: Proxies,
     idle: Duration,
 }
 
@@ -45,7 +47,8 @@ impl Transport {
     /// Trusts `roots` alone. There may be none: then there is no HTTPS, but plain HTTP.
     pub(super) fn trusting(settings: &ClientSettings, roots: &[Certificate]) -> Result<Self, SourceError> {
         let build = |builder: ClientBuilder| builder.build().map_err(|source| SourceError::Client { source });
-        let base = || -> Result<ClientBuilder, SourceError> {
+        let proxies = Proxies::new(&settings.proxy, |name| std::env::var(name).ok())?;
+        let base = || {
             let builder = Client::builder()
                 .user_agent(concat!("ferry/", env!("CARGO_PKG_VERSION")))
                 .redirect(Policy::none())
@@ -54,18 +57,19 @@ impl Transport {
                 .referer(false)
                 .connect_timeout(settings.connect_timeout)
                 .tls_certs_only(roots.iter().cloned());
-            with_proxy(builder, &settings.proxy)
+            proxies.apply(builder)
         };
         let unchecked = if settings.insecure_tls.is_empty() {
             None
         } else {
-            Some(build(base()?.tls_danger_accept_invalid_certs(true))?)
+            Some(build(base().tls_danger_accept_invalid_certs(true))?)
         };
         Ok(Self(Arc::new(Inner {
-            checked: build(base()?)?,
+            checked: build(base())?,
             unchecked,
             plain_http: settings.plain_http.clone(),
             insecure_tls: settings.insecure_tls.clone(),
+            proxies,
             idle: settings.idle_timeout,
         })))
     }
@@ -127,6 +131,7 @@ impl Transport {
             Some(unchecked) if self.0.insecure_tls.lists_url(&url) => unchecked,
             _ => &self.0.checked,
         };
+        let proxy = self.0.proxies.of(&url).map(|upstream| upstream.shown.clone());
         let doing = if flow.is_some() { "sending to" } else { "reaching" };
         let wait = patience.unwrap_or(self.0.idle);
         let answer = match &flow {
@@ -134,25 +139,12 @@ impl Transport {
             Some((gauge, length)) => while_moving(client.execute(request), gauge, *length, self.0.idle, wait).await,
         };
         match answer {
-            Ok(Ok(response)) => Ok(Reply::new(response, url, self.0.idle)),
+            Ok(Ok(response)) => Ok(Reply::new(response, url, self.0.idle, proxy)),
             Ok(Err(error)) => match flow.and_then(|(gauge, _)| gauge.failure()) {
                 Some(source) => Err(SourceError::Content { url: shown(&url), source }),
-                None => Err(of_request(doing, &url, error)),
+                None => Err(of_request(doing, &url, error).through(proxy.as_deref())),
             },
-            Err(after) => Err(SourceError::Idle { doing, url: shown(&url), after }),
-        }
-    }
-}
-
-fn with_proxy(builder: ClientBuilder, proxy: &ProxySetting) -> Result<ClientBuilder, SourceError> {
-    match proxy {
-        ProxySetting::Environment => Ok(builder),
-        ProxySetting::Direct => Ok(builder.no_proxy()),
-        ProxySetting::Url(url) => {
-            // The URL may hold a password, and the error the URL: it is not passed on.
-            let bad = |_| SourceError::Setting { setting: "the proxy URL", why: "it is not a URL of a proxy".into() };
-            let proxy = Proxy::all(url.expose()).map_err(bad)?.no_proxy(NoProxy::from_env());
-            Ok(builder.no_proxy().proxy(proxy))
+            Err(after) => Err(SourceError::Idle { doing, url: shown(&url), after }.through(proxy.as_deref())),
         }
     }
 }

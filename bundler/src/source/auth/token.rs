@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use reqwest::header::{CONTENT_TYPE, HeaderValue};
 use reqwest::{Method, StatusCode, Url};
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::{Authenticator, Identity, Scope, basic, header_of, unauthorized};
 use crate::source::credentials::Credential;
@@ -40,7 +41,22 @@ impl Token {
 struct Answer {
     token: Option<String>,
     access_token: Option<String>,
-    expires_in: Option<u64>,
+    /// A number by the specification; token servers write text, fractions and negative numbers too.
+    #[serde(default)]
+    expires_in: Value,
+}
+
+/// How many seconds `expires_in` says. What is not understood counts as not said.
+fn seconds(value: &Value) -> u64 {
+    let number = match value {
+        Value::Number(number) => number.as_f64(),
+        Value::String(text) => text.trim().trim_end_matches('s').parse().ok(),
+        _ => None,
+    };
+    number
+        .filter(|seconds| *seconds >= 1.0)
+        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+        .map_or(DEFAULT_LIFE, |life| life.as_secs())
 }
 
 impl Authenticator {
@@ -89,7 +105,7 @@ impl Authenticator {
             serde_json::from_slice(&body).map_err(|_| failed(reply.protocol("the token is not JSON")))?;
         let text = answer.token.filter(|t| !t.is_empty()).or(answer.access_token).filter(|t| !t.is_empty());
         let secret = Secret::new(text.ok_or_else(|| failed(reply.protocol("there is no token in its answer")))?);
-        let life = fresh_for(answer.expires_in.filter(|&s| s > 0).unwrap_or(DEFAULT_LIFE));
+        let life = fresh_for(seconds(&answer.expires_in));
         Ok(Token { secret, fresh_until: asked + life, user, host: registry.to_owned() })
     }
 }
@@ -142,6 +158,40 @@ fn token_request(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_life_is_read_in_every_spelling() {
+        for (json, expected) in [
+            ("300", 300),
+            ("300.0", 300),
+            ("299.9", 299),
+            ("3e2", 300),
+            (r#""300""#, 300),
+            (r#"" 300 ""#, 300),
+            (r#""300s""#, 300),
+            (r#""300.5""#, 300),
+            ("1", 1),
+            ("0", DEFAULT_LIFE),
+            ("0.5", DEFAULT_LIFE),
+            ("-1", DEFAULT_LIFE),
+            (r#""-1""#, DEFAULT_LIFE),
+            ("null", DEFAULT_LIFE),
+            (r#""""#, DEFAULT_LIFE),
+            (r#""soon""#, DEFAULT_LIFE),
+            (r#""NaN""#, DEFAULT_LIFE),
+            (r#""inf""#, DEFAULT_LIFE),
+            ("true", DEFAULT_LIFE),
+            ("[300]", DEFAULT_LIFE),
+            (r#"{"seconds":300}"#, DEFAULT_LIFE),
+            ("1e300", DEFAULT_LIFE),
+            ("18446744073709551616", DEFAULT_LIFE),
+        ] {
+            let answer: Answer = serde_json::from_str(&format!(r#"{{"token":"T","expires_in":{json}}}"#)).unwrap();
+            assert_eq!(seconds(&answer.expires_in), expected, "{json}");
+        }
+        let answer: Answer = serde_json::from_str(r#"{"token":"T"}"#).unwrap();
+        assert_eq!(seconds(&answer.expires_in), DEFAULT_LIFE);
+    }
 
     #[test]
     fn a_token_is_renewed_before_it_dies() {

@@ -12,7 +12,7 @@ impl SourceError {
             Self::Status { status: 408 | 429 | 500 | 502 | 503 | 504, retry_after, .. } => {
                 retry_after.map_or(Retry::Backoff, Retry::After)
             }
-            Self::Token { source, .. } => source.retry(),
+            Self::Token { source, .. } | Self::Proxied { source, .. } => source.retry(),
             Self::File { .. }
             | Self::CaFile { .. }
             | Self::CredentialFile { .. }
@@ -86,6 +86,12 @@ impl SourceError {
             }
             Self::Unauthorized { host, .. } => format!("check user, password and rights at {host}; a token may have expired"),
             Self::Token { source, .. } => return source.hint(),
+            Self::Proxied { proxy, source } => match source.hint() {
+                Some(hint) if matches!(**source, Self::Tls { .. } | Self::Status { .. }) => hint,
+                _ => format!(
+                    "check that {proxy} is the right proxy and works; hosts that are reached without it belong into NO_PROXY"
+                ),
+            },
             Self::Size { .. } | Self::Digest { .. } => {
                 "the server has other content under this name now, or something on the way changed it: ask another mirror".into()
             }

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use ferry_bundle_format::digest::Digest;
-use reqwest::{Method, StatusCode};
+use reqwest::{Method, StatusCode, Url};
 
 use super::{RegistryClient, Repository};
 use crate::source::auth::Scope;
@@ -93,12 +93,34 @@ impl RegistryClient {
         let reply = self.call(repository.registry(), scope, make).await?;
         match reply.status() {
             StatusCode::OK => match reply.length() {
+                // Some registries and proxies write 0 here whatever the blob is; others have lost its content.
+                Some(0) if size > 0 => self.shows_blob(repository, &url, size, scope).await,
                 Some(actual) if actual != size => Err(SourceError::Size { url: shown(&url), expected: size, actual }),
                 _ => Ok(true),
             },
+            StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_IMPLEMENTED => {
+                self.shows_blob(repository, &url, size, scope).await
+            }
             status if status.is_redirection() => Ok(true),
             StatusCode::NOT_FOUND => Ok(false),
             _ => Err(reply.into_failure().await),
         }
+    }
+
+    /// Whether a GET would give the blob with its size, for registries whose HEAD says nothing. The content is
+    /// not read. In doubt it is not there: then it is sent again, and its digest decides.
+    async fn shows_blob(
+        &self,
+        repository: &Repository,
+        url: &Url,
+        size: u64,
+        scope: &Scope,
+    ) -> Result<bool, SourceError> {
+        let make = || Outgoing::new(Method::GET, url.clone()).unfollowed();
+        let reply = self.call(repository.registry(), scope, make).await?;
+        Ok(match reply.status() {
+            StatusCode::OK => reply.length().is_none_or(|length| length == size),
+            status => status.is_redirection(),
+        })
     }
 }

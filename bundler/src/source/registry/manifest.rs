@@ -9,7 +9,7 @@ use reqwest::{Method, StatusCode, Url};
 
 use super::{RegistryClient, Repository};
 use crate::source::auth::Scope;
-use crate::source::error::SourceError;
+use crate::source::error::{SourceError, SourceErrorKind};
 use crate::source::host::shown;
 use crate::source::outgoing::Outgoing;
 use crate::source::payload::Payload;
@@ -128,17 +128,22 @@ impl RegistryClient {
         let reply = self.ask_manifest(Method::HEAD, repository, url).await?;
         match reply.status() {
             StatusCode::NOT_FOUND => return Ok(None),
-            StatusCode::OK => {}
+            // Where HEAD is not served, the document itself is.
+            StatusCode::OK | StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_IMPLEMENTED => {}
             _ => return Err(reply.into_failure().await),
         }
-        if let (Some(digest), Some(size)) = (Self::announced(&reply), reply.length()) {
+        let length = reply.length().filter(|&length| length > 0 && reply.status() == StatusCode::OK);
+        if let (Some(digest), Some(size)) = (Self::announced(&reply), length) {
             if let Some(&expected) = expected {
                 same(url, expected, digest)?;
             }
             return Ok(Some(Head { digest, size, media_type: telling_type(&reply) }));
         }
         // The headers are optional; the document itself is not.
-        let document = self.manifest_once(repository, url, expected).await?;
+        let document = match self.manifest_once(repository, url, expected).await {
+            Err(error) if error.kind() == SourceErrorKind::NotFound => return Ok(None),
+            answer => answer?,
+        };
         let size = document.bytes.len() as u64;
         Ok(Some(Head { digest: document.digest, size, media_type: document.served_as }))
     }

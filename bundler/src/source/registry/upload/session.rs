@@ -74,14 +74,19 @@ impl RegistryClient {
         if !reply.status().is_success() {
             return Err(stale_or_failed(open, reply).await);
         }
-        let received = reply.header(&RANGE).and_then(received).unwrap_or(size);
-        if received <= from || received > size {
-            return Err(reply.protocol(format!("it has {received} bytes after being sent {from} to {size}")).into());
-        }
         if let Some(location) = self.location(to, &reply)? {
             open.location = location;
         }
-        open.sent = received;
+        let said = reply.header(&RANGE).and_then(received);
+        match said.filter(|&said| said > from && said <= size) {
+            Some(said) => open.sent = said,
+            None => {
+                // Registries count wrongly here: one too many, or `0-0` whatever they have. All of it was taken
+                // with a success, and the digest in the PUT decides. If that fails, a new upload is tried.
+                open.fresh = open.fresh && said.is_none();
+                open.sent = size;
+            }
+        }
         Ok(())
     }
 
@@ -182,7 +187,10 @@ async fn stale_or_failed(open: &Upload, reply: Reply) -> Trouble {
 /// How many bytes `Range: 0-N` says there are. Registries write `0-0` for none as well as for one byte; a
 /// blob that is resumed is larger, so it is none.
 fn received(range: &str) -> Option<u64> {
-    let (first, last) = range.trim().trim_start_matches("bytes=").split_once('-')?;
+    let range = range.trim();
+    let range = range.strip_prefix("bytes").map_or(range, |rest| rest.trim_start_matches(['=', ':', ' ']));
+    let range = range.split_once('/').map_or(range, |(range, _)| range);
+    let (first, last) = range.split_once('-')?;
     match (first.trim(), last.trim().parse::<u64>().ok()?) {
         ("0", 0) => Some(0),
         ("0", last) => last.checked_add(1),
@@ -197,9 +205,11 @@ mod tests {
     #[test]
     fn how_much_was_received() {
         assert_eq!(received("0-99"), Some(100));
-        assert_eq!(received("bytes=0-99"), Some(100));
+        for same in ["bytes=0-99", " 0-99 ", "bytes 0-99/100", "bytes=0-99/*", "0 - 99", "bytes: 0-99"] {
+            assert_eq!(received(same), Some(100), "{same}");
+        }
         assert_eq!(received("0-0"), Some(0));
-        for bad in ["", "5-99", "0-", "0--1", "0-18446744073709551615"] {
+        for bad in ["", "5-99", "0-", "0--1", "0-18446744073709551615", "99", "bytes", "a-b", "bytes=0-9-9"] {
             assert_eq!(received(bad), None, "{bad}");
         }
     }
