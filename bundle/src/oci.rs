@@ -2,12 +2,12 @@
 //!
 //! A document that could mean two things is refused: one with both `manifests` and `layers` or `config`
 //! (CVE-2021-41190), one whose `mediaType` contradicts its shape or the type it was served as, one with
-//! duplicate keys, with sizes that are no unsigned integers, or nested without end. What ferry does not
-//! know it ignores, because the bytes travel verbatim and their digest is what counts.
+//! duplicate keys, with sizes that are no unsigned integers, or nested without end. A member that is `null` is
+//! absent, as Go's programs read and write it; no other member is guessed. What ferry does not know it ignores, because the bytes travel verbatim and their digest is what counts.
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::digest::Digest;
 use crate::platform::Platform;
@@ -60,10 +60,10 @@ pub struct Descriptor {
     /// Its size in bytes.
     pub size: u64,
     /// Where other than the registry it may be had: foreign layers. ferry refuses those.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "nullable")]
     pub urls: Vec<String>,
     /// Annotations, kept when an index is filtered.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "annotations")]
     pub annotations: BTreeMap<String, String>,
     /// For entries of an index: the platform.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -133,25 +133,40 @@ pub enum Document {
     Manifest(Manifest),
 }
 
-/// The part of an image config that ferry checks.
+/// The part of an image config that ferry checks. Tools leave out what is empty, or write `null` for it.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct ImageConfig {
-    /// Go's architecture name.
+    /// Go's architecture name; empty where it is not said.
+    #[serde(default, deserialize_with = "nullable")]
     pub architecture: String,
-    /// `linux`.
+    /// `linux`; empty where it is not said.
+    #[serde(default, deserialize_with = "nullable")]
     pub os: String,
     /// Such as `v8`.
     #[serde(default)]
     pub variant: Option<String>,
     /// The plain layers' digests.
+    #[serde(default, deserialize_with = "nullable")]
     pub rootfs: RootFs,
 }
 
 /// The root file system of an image config.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 pub struct RootFs {
     /// Digests of the uncompressed layers, lowest first.
+    #[serde(default, deserialize_with = "nullable")]
     pub diff_ids: Vec<Digest>,
+}
+
+/// Reads `null` as if the member were absent.
+pub(crate) fn nullable<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(from: D) -> Result<T, D::Error> {
+    Ok(Option::deserialize(from)?.unwrap_or_default())
+}
+
+/// Annotations, where the whole or a value may be `null`.
+fn annotations<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeMap<String, String>, D::Error> {
+    let read: BTreeMap<String, Option<String>> = nullable(from)?;
+    Ok(read.into_iter().map(|(key, value)| (key, value.unwrap_or_default())).collect())
 }
 
 /// Why an OCI document is refused.
@@ -218,39 +233,66 @@ struct RawDocument {
     schema_version: u32,
     media_type: Option<String>,
     artifact_type: Option<String>,
-    manifests: Option<Vec<Descriptor>>,
+    #[serde(default, deserialize_with = "member")]
+    manifests: Member<Vec<Descriptor>>,
     config: Option<Descriptor>,
     layers: Option<Vec<Descriptor>>,
     #[serde(rename = "fsLayers")]
     fs_layers: Option<serde::de::IgnoredAny>,
     subject: Option<Descriptor>,
-    #[serde(default)]
-    annotations: Option<BTreeMap<String, String>>,
+    #[serde(default, deserialize_with = "annotations")]
+    annotations: BTreeMap<String, String>,
 }
+
+/// A member of which it matters that it is there, even as `null`: an empty list of Go.
+#[derive(Default)]
+enum Member<T> {
+    #[default]
+    Absent,
+    Null,
+    Value(T),
+}
+
+fn member<'de, D: Deserializer<'de>, T: Deserialize<'de>>(from: D) -> Result<Member<T>, D::Error> {
+    Ok(Option::deserialize(from)?.map_or(Member::Null, Member::Value))
+}
+
+impl RawDocument {
+    /// Whether it is an index: by what it has, else by its type, else by the names of its members.
+    fn is_index(&self, served_as: Option<&str>) -> bool {
+        let has_manifest = self.config.is_some() || self.layers.is_some();
+        match (&self.manifests, self.media_type.as_deref().or(served_as)) {
+            (Member::Value(_), _) => true,
+            _ if has_manifest => false,
+            (_, Some(media_type)) => INDEX_TYPES.contains(&media_type),
+            (found, None) => matches!(found, Member::Null),
+        }
+    }
+}
+
+const INDEX_TYPES: [&str; 2] = [media_type::OCI_INDEX, media_type::DOCKER_LIST];
+const MANIFEST_TYPES: [&str; 2] = [media_type::OCI_MANIFEST, media_type::DOCKER_MANIFEST];
 
 impl Document {
     /// Parses a manifest or index. `served_as` is the `Content-Type` or the descriptor's media type, if known.
     pub fn parse(bytes: &[u8], served_as: Option<&str>) -> Result<Self, OciError> {
         limit("document", bytes.len() as u64, MAX_DOCUMENT)?;
-        let raw: RawDocument = serde_json::from_slice(bytes)
+        let mut raw: RawDocument = serde_json::from_slice(bytes)
             .map_err(|e| OciError::Malformed { what: "OCI document", why: e.to_string() })?;
         if raw.schema_version != 2 || raw.fs_layers.is_some() {
             return Err(OciError::Unsupported(
                 raw.media_type.unwrap_or_else(|| format!("schemaVersion {}", raw.schema_version)),
             ));
         }
-        let is_index = raw.manifests.is_some();
+        raw.media_type = raw.media_type.filter(|declared| !declared.is_empty());
+        let served_as = served_as.map(|t| t.split(';').next().unwrap_or(t).trim()).filter(|t| !t.is_empty());
+        let is_index = raw.is_index(served_as);
         for (present, other) in [(raw.config.is_some(), "config"), (raw.layers.is_some(), "layers")] {
             if is_index && present {
                 return Err(OciError::Ambiguous { other });
             }
         }
-        let served_as = served_as.map(|t| t.split(';').next().unwrap_or(t).trim());
-        let shape: &[&str] = if is_index {
-            &[media_type::OCI_INDEX, media_type::DOCKER_LIST]
-        } else {
-            &[media_type::OCI_MANIFEST, media_type::DOCKER_MANIFEST]
-        };
+        let shape = if is_index { INDEX_TYPES } else { MANIFEST_TYPES };
         let media_type = match (&raw.media_type, served_as) {
             (Some(declared), Some(served)) if declared != served => {
                 return Err(OciError::TypeMismatch { declared: declared.clone(), actual: served.to_owned() });
@@ -266,10 +308,12 @@ impl Document {
                 OciError::Unsupported(media_type)
             });
         }
-        let annotations = raw.annotations.unwrap_or_default();
-        match (raw.manifests, raw.config, raw.layers) {
-            (Some(manifests), _, _) => Ok(Self::Index(Index { media_type, manifests, annotations })),
-            (None, Some(config), Some(layers)) => {
+        let annotations = raw.annotations;
+        match (raw.manifests, raw.config) {
+            (Member::Value(manifests), _) => Ok(Self::Index(Index { media_type, manifests, annotations })),
+            _ if is_index => Ok(Self::Index(Index { media_type, manifests: Vec::new(), annotations })),
+            (_, Some(config)) => {
+                let layers = raw.layers.unwrap_or_default();
                 if let Some(foreign) = layers.iter().find(|layer| !layer.urls.is_empty()) {
                     return Err(OciError::ForeignLayer(foreign.digest));
                 }
@@ -282,7 +326,9 @@ impl Document {
                     annotations,
                 }))
             }
-            _ => Err(OciError::Malformed { what: "OCI document", why: "neither an index nor a manifest".into() }),
+            (_, None) => {
+                Err(OciError::Malformed { what: "OCI document", why: "neither an index nor a manifest".into() })
+            }
         }
     }
 
@@ -300,13 +346,19 @@ impl ImageConfig {
     /// Parses an image config.
     pub fn parse(bytes: &[u8]) -> Result<Self, OciError> {
         limit("image config", bytes.len() as u64, MAX_CONFIG)?;
-        serde_json::from_slice(bytes).map_err(|e| OciError::Malformed { what: "image config", why: e.to_string() })
+        let malformed = |why: String| OciError::Malformed { what: "image config", why };
+        // Every member may be left out, so that a list would pass for an empty config.
+        if !bytes.trim_ascii_start().starts_with(b"{") {
+            return Err(malformed("it is no JSON object".to_owned()));
+        }
+        serde_json::from_slice(bytes).map_err(|error| malformed(error.to_string()))
     }
 
     /// The platform the config claims.
     #[must_use]
     pub fn platform(&self) -> Platform {
-        Platform { os: self.os.clone(), architecture: self.architecture.clone(), variant: self.variant.clone() }
+        let (os, architecture, variant) = (self.os.clone(), self.architecture.clone(), self.variant.clone());
+        Platform { os, architecture, variant, os_features: Vec::new() }
     }
 }
 
@@ -348,6 +400,79 @@ mod tests {
         assert!(refusal(&lying).contains("mediaType"));
         let served = Document::parse(index.as_bytes(), Some(media_type::OCI_MANIFEST)).unwrap_err();
         assert!(matches!(served, OciError::TypeMismatch { .. }));
+    }
+
+    /// As Go's JSON reads it, which skopeo, containerd and docker use.
+    #[test]
+    fn null_is_absent() {
+        let (d, all_null) = (
+            descriptor(""),
+            descriptor(r#","annotations":null,"urls":null,"platform":null,"artifactType":null,"data":null"#),
+        );
+        let (index, list) = (media_type::OCI_INDEX, media_type::DOCKER_LIST);
+        let (manifest, docker) = (media_type::OCI_MANIFEST, media_type::DOCKER_MANIFEST);
+        // The members, the type it is served as, and what comes out: the number of manifests or of layers.
+        for (members, served, manifests, layers) in [
+            (format!(r#""mediaType":"{index}","manifests":null"#), None, Some(0), None),
+            (format!(r#""mediaType":"{index}""#), None, Some(0), None),
+            (format!(r#""mediaType":"{list}","manifests":null"#), None, Some(0), None),
+            (r#""manifests":null"#.to_owned(), None, Some(0), None),
+            (r#""manifests":null"#.to_owned(), Some(index), Some(0), None),
+            (String::new(), Some(index), Some(0), None),
+            (format!(r#""mediaType":null,"manifests":[{d}]"#), None, Some(1), None),
+            (format!(r#""mediaType":"","manifests":[{all_null}]"#), None, Some(1), None),
+            (format!(r#""manifests":[{d}],"config":null,"layers":null,"subject":null"#), None, Some(1), None),
+            (format!(r#""manifests":[{d}],"annotations":null"#), Some(""), Some(1), None),
+            (format!(r#""manifests":[{d}],"annotations":{{"a":null}}"#), None, Some(1), None),
+            (format!(r#""config":{d},"layers":[{d}],"manifests":null"#), None, None, Some(1)),
+            (format!(r#""mediaType":"{manifest}","config":{d},"layers":null"#), None, None, Some(0)),
+            (format!(r#""mediaType":"{docker}","config":{d}"#), None, None, Some(0)),
+            (format!(r#""config":{all_null},"layers":[]"#), None, None, Some(0)),
+            (format!(r#""config":{d}"#), Some(manifest), None, Some(0)),
+            (format!(r#""config":{d},"layers":[{all_null},{d}],"subject":null"#), None, None, Some(2)),
+            (format!(r#""artifactType":null,"config":{d},"layers":[],"annotations":null"#), None, None, Some(0)),
+        ] {
+            let comma = if members.is_empty() { "" } else { "," };
+            let json = format!(r#"{{"schemaVersion":2{comma}{members}}}"#);
+            let found = match Document::parse(json.as_bytes(), served) {
+                Ok(Document::Index(index)) => (Some(index.manifests.len()), None),
+                Ok(Document::Manifest(manifest)) => (None, Some(manifest.layers.len())),
+                Err(error) => panic!("{json}: {error}"),
+            };
+            assert_eq!(found, (manifests, layers), "{json}");
+        }
+        for members in [
+            format!(r#""mediaType":"{manifest}""#),
+            format!(r#""mediaType":"{manifest}","config":null,"layers":[{d}]"#),
+            format!(r#""mediaType":"{manifest}","manifests":[{d}]"#),
+            format!(r#""mediaType":"{index}","config":{d},"layers":[]"#),
+            format!(r#""manifests":[],"config":{d}"#),
+            format!(r#""manifests":[null],"annotations":{{}}"#),
+        ] {
+            let json = format!(r#"{{"schemaVersion":2,{members}}}"#);
+            assert!(Document::parse(json.as_bytes(), None).is_err(), "{json}");
+        }
+    }
+
+    #[test]
+    fn an_image_without_layers_is_spelled_in_many_ways() {
+        for json in [
+            r#"{"architecture":"amd64","os":"linux","rootfs":{"type":"layers","diff_ids":[]}}"#,
+            r#"{"architecture":"amd64","os":"linux","rootfs":{"type":"layers","diff_ids":null}}"#,
+            r#"{"architecture":"amd64","os":"linux","rootfs":{"type":"layers"}}"#,
+            r#"{"architecture":"amd64","os":"linux","rootfs":{}}"#,
+            r#"{"architecture":"amd64","os":"linux","rootfs":null,"variant":null,"config":null,"history":null}"#,
+            r#"{"architecture":"amd64","os":"linux"}"#,
+        ] {
+            let config = ImageConfig::parse(json.as_bytes()).unwrap();
+            assert!(config.rootfs.diff_ids.is_empty() && config.platform().is_linux_on(crate::Arch::Amd64), "{json}");
+        }
+        for json in [r#"{"architecture":null,"os":null}"#, "{}", r#"{"architecture":"","os":""}"#] {
+            assert!(!ImageConfig::parse(json.as_bytes()).unwrap().platform().is_named(), "{json}");
+        }
+        for json in ["[]", "null", r#"{"rootfs":{"diff_ids":[null]}}"#, r#"{"os":1}"#, r#"{"rootfs":[1]}"#] {
+            assert!(ImageConfig::parse(json.as_bytes()).is_err(), "{json}");
+        }
     }
 
     #[test]

@@ -66,34 +66,62 @@ impl FromStr for Arch {
 /// The platform of an image, as an OCI index states it. Unknown members are kept out: only what selects.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Platform {
-    /// `linux`, `windows`, or `unknown` for attestations.
+    /// `linux`, `windows`, or `unknown` for attestations. Empty means `linux`, as docker and containerd read it.
+    #[serde(default, deserialize_with = "crate::oci::nullable")]
     pub os: String,
     /// Go's architecture name; free text because indexes name many that ferry does not carry.
+    #[serde(default, deserialize_with = "crate::oci::nullable")]
     pub architecture: String,
     /// Such as `v7` for 32-bit ARM or `v8` for arm64.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub variant: Option<String>,
+    /// What a host must offer beside the system, such as a special snapshotter.
+    #[serde(
+        default,
+        rename = "os.features",
+        skip_serializing_if = "Vec::is_empty",
+        deserialize_with = "crate::oci::nullable"
+    )]
+    pub os_features: Vec<String>,
 }
 
 impl Platform {
     /// `linux/<arch>` without a variant.
     #[must_use]
     pub fn linux(arch: Arch) -> Self {
-        Self { os: "linux".into(), architecture: arch.as_str().into(), variant: None }
+        Self { os: "linux".into(), architecture: arch.as_str().into(), variant: None, os_features: Vec::new() }
     }
 
-    /// Whether this is Linux on `arch`. For arm64 the variant may be absent or `v8`; for amd64 absent or
+    /// Whether it names anything.
+    #[must_use]
+    pub fn is_named(&self) -> bool {
+        !self.os.is_empty() || !self.architecture.is_empty()
+    }
+
+    /// Whether this is Linux on `arch` for every host. Names are read as containerd reads them: in any case, and
+    /// `x86_64` is amd64. For arm64 the variant may be absent or `v8`; for amd64 absent or
     /// `v1`; a higher micro-architecture level is another platform, because it would not run everywhere.
     #[must_use]
     pub fn is_linux_on(&self, arch: Arch) -> bool {
-        let base = match arch {
-            Arch::Arm64 => Some("v8"),
-            Arch::Amd64 => Some("v1"),
-            _ => None,
+        let base: &[&str] = match arch {
+            Arch::Arm64 => &["", "v8", "8"],
+            Arch::Amd64 => &["", "v1", "1"],
+            _ => &[""],
         };
-        self.os == "linux"
-            && self.architecture == arch.as_str()
-            && (self.variant.is_none() || self.variant.as_deref() == Some("") || self.variant.as_deref() == base)
+        let variant = self.variant.as_deref().unwrap_or_default().to_ascii_lowercase();
+        self.is_some_linux_on(arch) && base.contains(&variant.as_str()) && self.os_features.is_empty()
+    }
+
+    /// Whether this is Linux on `arch`, of any variant and with any features.
+    #[must_use]
+    pub fn is_some_linux_on(&self, arch: Arch) -> bool {
+        let architecture = self.architecture.to_ascii_lowercase();
+        let architecture = match architecture.as_str() {
+            "x86_64" | "x86-64" => "amd64",
+            "aarch64" => "arm64",
+            other => other,
+        };
+        matches!(self.os.to_ascii_lowercase().as_str(), "linux" | "") && architecture == arch.as_str()
     }
 }
 
@@ -110,6 +138,40 @@ impl fmt::Display for Platform {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The answers are those of containerd's `platforms`, for a host of the base variant.
+    #[test]
+    fn platforms_are_read_in_every_spelling() {
+        for (os, architecture, variant, amd64, arm64) in [
+            ("linux", "amd64", None, true, false),
+            ("Linux", "AMD64", Some(""), true, false),
+            ("linux", "x86_64", None, true, false),
+            ("linux", "x86-64", Some("V1"), true, false),
+            ("linux", "amd64", Some("1"), true, false),
+            ("linux", "amd64", Some("v2"), false, false),
+            ("", "amd64", None, true, false),
+            ("linux", "aarch64", None, false, true),
+            ("linux", "arm64", Some("8"), false, true),
+            ("linux", "arm64", Some("v8"), false, true),
+            ("linux", "arm64", Some("v9"), false, false),
+            ("linux", "arm", Some("v8"), false, false),
+            ("linux", "", None, false, false),
+            ("", "", None, false, false),
+            ("unknown", "unknown", None, false, false),
+            ("windows", "amd64", None, false, false),
+            ("linux", "386", None, false, false),
+        ] {
+            let (variant, os_features) = (variant.map(str::to_owned), Vec::new());
+            let platform = Platform { os: os.into(), architecture: architecture.into(), variant, os_features };
+            let found = (platform.is_linux_on(Arch::Amd64), platform.is_linux_on(Arch::Arm64));
+            assert_eq!(found, (amd64, arm64), "{platform}");
+        }
+        let special = Platform { os_features: vec!["nydus.remoteimage.v1".into()], ..Platform::linux(Arch::Amd64) };
+        assert!(!special.is_linux_on(Arch::Amd64) && special.is_some_linux_on(Arch::Amd64));
+        let nulls: Platform =
+            serde_json::from_str(r#"{"os":null,"architecture":"amd64","variant":null,"os.features":null}"#).unwrap();
+        assert!(nulls.is_linux_on(Arch::Amd64));
+    }
 
     #[test]
     fn only_the_base_variant_matches() {

@@ -1,5 +1,6 @@
 //! How a bundle is made: resolve, fetch, pack; and how it is served and pushed. The side with a network.
 
+mod artifact;
 pub mod choice;
 pub mod cli;
 pub mod commands;

@@ -199,7 +199,8 @@ pub fn web() -> ImageSpec {
 /// The image `db:15.4`.
 #[must_use]
 pub fn db() -> ImageSpec {
-    let arm = Platform { os: "linux".to_owned(), architecture: "arm".to_owned(), variant: Some("v7".to_owned()) };
+    let (os, architecture, variant) = ("linux".to_owned(), "arm".to_owned(), Some("v7".to_owned()));
+    let arm = Platform { os, architecture, variant, os_features: Vec::new() };
     ImageSpec {
         flavour: Flavour::Docker,
         base_seed: 7,

@@ -111,10 +111,10 @@ impl Check {
             Some(ImageFrom::OciArchive(path)) => ImageSource::OciArchive(self.path(path)?),
             Some(ImageFrom::OciLayout(path)) => ImageSource::OciLayout(self.path(path)?),
         };
+        let arches = narrowed.unwrap_or_else(|| arches.to_vec());
+        let (choose, stored_as) = (self.choose(entry, &arches), self.stored_as(entry));
         match Reference::parse(&entry.name.value) {
-            Ok(reference) => {
-                Some(Image { reference, source, arches: narrowed.unwrap_or_else(|| arches.to_vec()), groups })
-            }
+            Ok(reference) => Some(Image { reference, source, stored_as, arches, choose, groups }),
             Err(error) => {
                 self.problems.add(
                     &entry.name,
@@ -124,6 +124,36 @@ impl Check {
                 None
             }
         }
+    }
+
+    /// Which manifests are chosen by digest.
+    fn choose(&mut self, entry: &ImageEntry, arches: &[Arch]) -> BTreeMap<Arch, Digest> {
+        let mut chosen = BTreeMap::new();
+        for (arch, text) in &entry.choose {
+            if !arches.contains(arch) {
+                self.problems.add(text, format!("{arch} is not among the image's arches"), None);
+            }
+            match Digest::parse(&text.value) {
+                Ok(digest) => drop(chosen.insert(*arch, digest)),
+                Err(error) => {
+                    let hint = "write the digest of one manifest of the image's index, `sha256:` and 64 hex digits";
+                    self.problems.add(text, error.to_string(), Some(hint));
+                }
+            }
+        }
+        chosen
+    }
+
+    fn stored_as(&mut self, entry: &ImageEntry) -> Option<String> {
+        let name = entry.stored_as.as_ref()?;
+        if entry.from.is_none() {
+            let hint = "an image of a registry has one name; a local source is named with `from:`";
+            self.problems.add(name, "`storedAs` is for images with `from`", Some(hint));
+        }
+        if name.value.is_empty() || name.value.chars().any(char::is_control) {
+            self.problems.add(name, "not a name", None);
+        }
+        Some(name.value.clone())
     }
 
     fn chart(&mut self, entry: &ChartEntry) -> Option<Chart> {

@@ -102,16 +102,22 @@ pub struct ComponentEntry {
 
 /// A container image.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct ImageEntry {
     /// `registry/repository:tag`, `…@sha256:…`, or both.
     pub name: At<String>,
     /// A local archive or layout to take it from, instead of its registry.
     #[serde(default)]
     pub from: Option<ImageFrom>,
+    /// The name that the archive or layout of `from` has for it, where that is another one.
+    #[serde(default)]
+    pub stored_as: Option<At<String>>,
     /// Fewer architectures than the manifest's.
     #[serde(default)]
     pub arches: Option<Vec<At<Arch>>>,
+    /// Which manifest of its index to take for an architecture, by digest, where the usual choice is not the right one.
+    #[serde(default)]
+    pub choose: BTreeMap<Arch, At<String>>,
     /// Groups it belongs to.
     #[serde(default)]
     pub groups: Vec<At<Name>>,

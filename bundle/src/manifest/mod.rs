@@ -60,10 +60,29 @@ pub struct Image {
     pub reference: Reference,
     /// Where it comes from.
     pub source: ImageSource,
+    /// The name that its local source has for it, where that is another one.
+    pub stored_as: Option<String>,
     /// The architectures to carry, sorted; those of the manifest unless narrowed.
     pub arches: Vec<Arch>,
+    /// Which manifest of its index to take for an architecture, where it is said.
+    pub choose: BTreeMap<Arch, Digest>,
     /// The groups it belongs to.
     pub groups: Vec<Name>,
+}
+
+impl Image {
+    /// An image of its registry, for `arches`.
+    #[must_use]
+    pub fn of_registry(reference: Reference, arches: &[Arch]) -> Self {
+        Self {
+            reference,
+            source: ImageSource::Registry,
+            stored_as: None,
+            arches: arches.to_vec(),
+            choose: BTreeMap::new(),
+            groups: Vec::new(),
+        }
+    }
 }
 
 /// Where an image comes from.

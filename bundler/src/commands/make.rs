@@ -115,11 +115,20 @@ async fn locked(args: &Args, path: &std::path::Path, context: &Context) -> Resul
         })?;
         check_frozen(&manifest, &lock)?;
         check_names(&lock, context)?;
+        let next = args.storage.following(lock.clone())?;
+        if next.digest() != lock.digest() {
+            let text =
+                format!("{} has serial {}, after --since it has to be {}", path.display(), lock.serial, next.serial);
+            return Err(
+                Failure::new(ExitCode::Drift, text).hint("leave --frozen out: the serial counts on from the base's")
+            );
+        }
         return Ok(lock);
     }
     let lock = args.resolving.resolve(&args.manifest, last.as_ref(), &args.network, context).await?;
+    let lock = args.storage.following(lock)?;
     match last {
-        Some(last) if lock.same_content(&last) => Ok(last),
+        Some(last) if lock.same_content(&last) && lock.serial == last.serial => Ok(last),
         last => {
             if let Some(last) = &last {
                 show_changes(last, &lock, context);

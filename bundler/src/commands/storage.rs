@@ -66,6 +66,12 @@ impl StorageArgs {
         Ok(bases)
     }
 
+    /// `lock` as the release after what `--since` names, whatever its manifest is called.
+    pub fn following(&self, lock: Lock) -> Result<Lock, Failure> {
+        let bases: Vec<Since> = self.since.iter().map(|path| open(path)).collect::<Result<_, _>>()?;
+        Ok(pack::following(lock, &bases))
+    }
+
     /// Brings the older layers that new ones may lean on and that are not at hand, each by its digest, from where it came
     /// from then. Not having them makes the package larger, not wrong.
     pub async fn bring_older(&self, lock: &Lock, store: &Store, fetcher: &Fetcher) -> Result<(), Failure> {

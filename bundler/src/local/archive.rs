@@ -86,42 +86,56 @@ impl Archive {
     /// Lists the members; returns where the last one ends.
     fn list(&mut self, length: u64, links: Links) -> Result<u64, LocalError> {
         let path = self.path.clone();
-        let broken = |source| LocalError::Tar { path: path.clone(), source };
-        let file = self.file.clone();
-        let mut archive = tar::Archive::new(&*file);
-        // Raw: the extension headers are seen as they are, so that their sizes can be limited.
-        let entries = archive.entries_with_seek().map_err(broken)?.raw(true);
-        let (mut end, mut extension) = (0, Extension::default());
-        for entry in entries {
-            let mut entry = entry.map_err(broken)?;
-            let (start, size, kind) = (entry.raw_file_position(), entry.size(), entry.header().entry_type());
-            let header_name = extension.name.clone().unwrap_or_else(|| entry.path_bytes().into_owned());
+        let broken = |why: &str| LocalError::Tar { path: path.clone(), source: std::io::Error::other(why.to_owned()) };
+        let (mut at, mut extension) = (0, Extension::default());
+        while let Some(block) = self.header(at, length)? {
+            let header = tar::Header::from_byte_slice(&block);
+            if header.cksum().ok() != Some(checksum(&block)) {
+                return Err(broken("a header has a wrong checksum"));
+            }
+            let by_header = header.entry_size().map_err(|source| LocalError::Tar { path: path.clone(), source })?;
+            let (start, kind) = (at + BLOCK, header.entry_type());
+            let header_name = extension.name.clone().unwrap_or_else(|| header.path_bytes().into_owned());
             let shown = name::printable(&header_name);
             let refuse = |why| LocalError::Member { path: path.clone(), name: shown.clone(), why };
-            end = match start.checked_add(size).and_then(|end| end.checked_add(padding(size))) {
-                Some(end) if end <= length => end,
-                _ => {
-                    let what = format!("{shown:?} should have {size} bytes");
-                    return Err(LocalError::Truncated { path, what });
-                }
-            };
-            if extension.take(kind, size, &mut entry).map_err(refuse)? {
+            let size = extension.size_of(kind, by_header).map_err(refuse)?;
+            let end = start.checked_add(size).and_then(|end| end.checked_add(padding(size)));
+            let end = end.ok_or_else(|| broken("a member is larger than any file"))?;
+            if end > length {
+                let what = format!("{shown:?} should have {size} bytes");
+                return Err(LocalError::Truncated { path, what });
+            }
+            at = end;
+            let content = Region::new(self.file.clone(), start, size);
+            if extension.take(kind, size, content.reader()).map_err(refuse)? {
                 continue;
             }
             let said = std::mem::take(&mut extension);
-            if said.size.is_some_and(|said| said != size) {
-                return Err(refuse("its PAX header says another size than its header"));
-            }
             let name = name::member(&header_name).map_err(refuse)?;
-            let link = said.link.or_else(|| entry.link_name_bytes().map(std::borrow::Cow::into_owned));
+            let link = said.link.or_else(|| header.link_name_bytes().map(std::borrow::Cow::into_owned));
             let member = member(kind, &header_name, &name, link, start, size, links).map_err(refuse)?;
             self.add(name, member)?;
         }
         if extension.is_empty() {
-            Ok(end)
+            Ok(at)
         } else {
             Err(LocalError::Truncated { path, what: "an extension header stands before nothing".to_owned() })
         }
+    }
+
+    /// The header at `at`; none where the archive ends.
+    fn header(&self, at: u64, length: u64) -> Result<Option<[u8; 512]>, LocalError> {
+        if at >= length {
+            return Ok(None);
+        }
+        if length - at < BLOCK {
+            let what = "its last header is cut off".to_owned();
+            return Err(LocalError::Truncated { path: self.path.clone(), what });
+        }
+        let mut block = [0; 512];
+        let read = Region::new(self.file.clone(), at, BLOCK).reader().read_exact(&mut block);
+        read.map_err(|source| LocalError::Read { path: self.path.clone(), source })?;
+        Ok((block != [0; 512]).then_some(block))
     }
 
     fn add(&mut self, name: String, member: Member) -> Result<(), LocalError> {
@@ -156,6 +170,12 @@ impl Archive {
             }
         }
     }
+}
+
+/// The checksum of a header: the sum of its bytes, its own field as spaces.
+fn checksum(block: &[u8; 512]) -> u32 {
+    let byte = |(place, &byte): (usize, &u8)| u32::from(if (148..156).contains(&place) { b' ' } else { byte });
+    block.iter().enumerate().map(byte).sum()
 }
 
 fn member(
@@ -229,6 +249,25 @@ mod tests {
     }
 
     #[test]
+    fn the_size_of_a_pax_record_counts() {
+        // Go and Python write 0 into a header that has no room for the size, libarchive the largest number.
+        for by_header in [0, 5, 0o777_7777_7777] {
+            let record = of_kind(b'x', "a", 10);
+            let tar = Tarball::new().entry(&record, b"10 size=5\n").entry(&Entry::file("a", by_header), b"hello");
+            let archive = open(&tar.file("b", b"x").finish(), Links::Refused).unwrap();
+            assert_eq!(archive.region("a").unwrap().read_all().unwrap(), b"hello", "{by_header}");
+            assert_eq!(archive.region("b").unwrap().read_all().unwrap(), b"x", "{by_header}");
+        }
+    }
+
+    #[test]
+    fn a_header_with_a_wrong_checksum_is_refused() {
+        let mut bytes = Tarball::new().file("a", b"hello").finish();
+        bytes[0] = b'b';
+        assert!(matches!(open(&bytes, Links::Refused), Err(LocalError::Tar { .. })));
+    }
+
+    #[test]
     fn links_are_followed_inside_and_not_for_ever() {
         let hard = Entry { kind: b'1', ..Entry::symlink("h", "a/b") };
         let tar = Tarball::new().file("a/b", b"hello").entry(&Entry::symlink("x/l", "../h"), &[]).entry(&hard, &[]);
@@ -256,6 +295,8 @@ mod tests {
             (tar().entry(&of_kind(b'S', "a", 0), &[]), "sparse"),
             (tar().entry(&of_kind(b'x', "a", 22), b"22 GNU.sparse.major=1\n").file("a", b""), "sparse"),
             (tar().entry(&of_kind(b'x', "a", 10), b"10 size=7\n").file("a", b"1"), "another size"),
+            (tar().entry(&of_kind(b'x', "a", 11), b"11 size=70\n").file("a", b"12"), "another size"),
+            (tar().entry(&of_kind(b'x', "a", 13), b"13 size=7000\n").file("a", b""), "too early"),
             (tar().entry(&of_kind(b'x', "a", 1 << 30), b""), "too early"),
             (tar().entry(&of_kind(b'5', "a", 3), b"abc"), "content"),
             (tar().entry(&of_kind(b'x', "a", 12), b"12 path=a/b\n"), "before nothing"),

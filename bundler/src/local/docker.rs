@@ -8,13 +8,14 @@ use std::path::Path;
 
 use ferry_bundle_format::archive::Region;
 use ferry_bundle_format::digest::digest_reader;
-use ferry_bundle_format::lock::{LockedManifest, Pin, derived};
+use ferry_bundle_format::lock::{LockedManifest, MAX_MEMBER, Pin, derived};
+use ferry_bundle_format::manifest::Image;
 use ferry_bundle_format::oci::{ImageConfig, MAX_CONFIG, MAX_DOCUMENT, media_type};
-use ferry_bundle_format::{Arch, Digest, Reference};
+use ferry_bundle_format::{Digest, Reference};
 use serde::Deserialize;
 
 use super::archive::{Links, packing};
-use super::entry::shown;
+use super::entry::{same_name, shown};
 use super::error::LocalError;
 use super::image::LocalImage;
 use super::source::Source;
@@ -69,12 +70,13 @@ impl DockerArchive {
         self.source.path()
     }
 
-    /// Looks up `reference` for the one architecture that such an image has. Hashes its layers.
-    pub(super) fn resolve(&self, reference: &Reference, arches: &[Arch]) -> Result<LocalImage, LocalError> {
+    /// Looks up an image for the one architecture that such a one has. Hashes its layers.
+    pub(super) fn resolve(&self, wanted: &Image) -> Result<LocalImage, LocalError> {
+        let (reference, arches) = (&wanted.reference, &wanted.arches);
         let unfit = |source| LocalError::Choice { path: self.source.path().to_owned(), source };
-        let image = self.find(reference)?;
+        let image = self.find(reference, wanted.stored_as.as_deref())?;
         let arch = choice::only_arch(&image.parsed.platform(), arches).map_err(unfit)?;
-        choice::agree(image.layers.len(), &image.parsed, arch).map_err(unfit)?;
+        choice::agree(image.layers.len(), &image.parsed, arch, false).map_err(unfit)?;
         let config = image.config.1.clone();
         let layers = image.layers().map(|(name, diff_id)| self.layer(name, diff_id)).collect::<Result<Vec<_>, _>>()?;
         let target = choice::pin_to(media_type::OCI_MANIFEST, &derived::image_manifest(&config, &layers));
@@ -104,16 +106,22 @@ impl DockerArchive {
         Ok(blobs)
     }
 
-    fn find(&self, reference: &Reference) -> Result<&Saved, LocalError> {
-        let (path, wanted) = (self.source.path().to_owned(), reference.to_string());
+    fn find(&self, reference: &Reference, stored_as: Option<&str>) -> Result<&Saved, LocalError> {
+        let path = self.source.path().to_owned();
+        let wanted = stored_as.map_or_else(|| reference.to_string(), str::to_owned);
         let is_named = |name: &String| {
+            if let Some(stored_as) = stored_as {
+                return same_name(name, stored_as);
+            }
             let named = Reference::parse(name).ok();
             named.is_some_and(|named| named.name() == reference.name() && named.tag() == reference.tag())
         };
         let named: Vec<_> = self.images.iter().filter(|image| image.names.iter().any(is_named)).collect();
         match (named.as_slice(), self.images.as_slice()) {
             ([one], _) => Ok(one),
-            ([], [one]) => Ok(one),
+            // A digest says exactly enough.
+            ([], [one]) if stored_as.is_none() && (one.names.is_empty() || reference.digest().is_some()) => Ok(one),
+            ([], [_]) => Err(LocalError::OtherName { path, wanted, there: listed(&self.images) }),
             ([], _) => Err(LocalError::NotFound { path, wanted, there: listed(&self.images) }),
             (several, _) => Err(LocalError::Ambiguous { path, wanted, there: listed(several.iter().copied()) }),
         }
@@ -121,6 +129,10 @@ impl DockerArchive {
 
     fn layer(&self, name: &str, diff_id: Digest) -> Result<Pin, LocalError> {
         let region = self.source.region(name)?;
+        if region.length() > MAX_MEMBER {
+            let (path, name, size) = (self.source.path().to_owned(), shown(name), region.length());
+            return Err(LocalError::LargeLayer { path, name, size });
+        }
         let (kind, digest) = (self.kind(&region)?, self.hash(&region)?);
         let expected = if kind == media_type::OCI_LAYER_TAR { Some(diff_id) } else { named_by_digest(name) };
         if let Some(expected) = expected {

@@ -2,14 +2,16 @@
 //!
 //! Tools write names differently: skopeo the tag or whatever it was told, containerd and Docker the complete name
 //! beside the tag, ferry the complete name. The most exact match wins: a complete name, then `repository:tag`, then
-//! the tag alone, then whatever is the only image there. An entry that carries a complete name answers to no other
-//! image's tag.
+//! the tag alone, then the only image there if it has no name at all. An entry that carries a complete name answers
+//! to no other image's tag. What is stored under another name is asked for by that name.
 
 use std::collections::BTreeSet;
 
 use ferry_bundle_format::Reference;
 use ferry_bundle_format::lock::derived::REF_NAME;
 use ferry_bundle_format::oci::{Descriptor, media_type};
+
+use crate::artifact;
 
 /// containerd's annotation for the complete name.
 const CONTAINERD_NAME: &str = "io.containerd.image.name";
@@ -26,12 +28,19 @@ pub(super) enum Found<'a> {
     Platforms(Vec<&'a Descriptor>),
     /// Several that could be meant.
     Several(Vec<&'a Descriptor>),
+    /// None of the name; the only image there has another one.
+    Other(&'a Descriptor),
     /// None.
     None,
 }
 
-/// The entries that `reference` means.
-pub(super) fn find<'a>(entries: &'a [Descriptor], reference: &Reference) -> Found<'a> {
+/// The entries that `reference` means, or those that are stored under the name `stored_as`.
+pub(super) fn find<'a>(entries: &'a [Descriptor], reference: &Reference, stored_as: Option<&str>) -> Found<'a> {
+    if let Some(stored_as) = stored_as {
+        let exactly: Vec<_> = entries.iter().filter(|entry| names(entry).any(|name| name == stored_as)).collect();
+        let same = |entry: &&Descriptor| names(entry).any(|name| same_name(name, stored_as));
+        return decide(if exactly.is_empty() { entries.iter().filter(same).collect() } else { exactly });
+    }
     if let Some(digest) = reference.digest() {
         return decide(entries.iter().filter(|entry| entry.digest == *digest).collect());
     }
@@ -42,10 +51,16 @@ pub(super) fn find<'a>(entries: &'a [Descriptor], reference: &Reference) -> Foun
     let all = decide(entries.iter().collect());
     let unnamed = entries.iter().all(|entry| names(entry).next().is_none());
     match all {
-        Found::One(_) => all,
-        Found::Platforms(_) if unnamed => all,
+        Found::One(_) | Found::Platforms(_) if unnamed => all,
+        Found::One(entry) => Found::Other(entry),
         _ => Found::None,
     }
+}
+
+/// Whether two names are one: letter for letter, or as references.
+pub(super) fn same_name(name: &str, other: &str) -> bool {
+    let reference = |text: &str| Reference::parse(text).ok();
+    name == other || (reference(name).is_some() && reference(name) == reference(other))
 }
 
 /// The entries as an error lists them.
@@ -99,6 +114,9 @@ fn names(entry: &Descriptor) -> impl Iterator<Item = &str> {
 fn decide(mut entries: Vec<&Descriptor>) -> Found<'_> {
     let mut seen = BTreeSet::new();
     entries.retain(|entry| seen.insert(entry.digest));
+    if entries.iter().any(|entry| artifact::of_entry(entry).is_none()) {
+        entries.retain(|entry| artifact::of_entry(entry).is_none());
+    }
     let platforms: BTreeSet<_> = entries.iter().filter_map(|entry| entry.platform.as_ref()).collect();
     let is_manifest = |entry: &&Descriptor| {
         [media_type::OCI_MANIFEST, media_type::DOCKER_MANIFEST].contains(&entry.media_type.as_str())
@@ -123,7 +141,7 @@ mod tests {
     }
 
     fn is_one(entries: &[Descriptor], reference: &str, number: usize) {
-        let found = find(entries, &Reference::parse(reference).unwrap());
+        let found = find(entries, &Reference::parse(reference).unwrap(), None);
         assert_eq!(found, Found::One(&entries[number]), "{reference}");
     }
 
@@ -142,10 +160,22 @@ mod tests {
         is_one(&entries, "registry.example/team/app:1", 3);
         is_one(&entries[4..], "anything:1", 0);
         is_one(&entries, &format!("anything:1@{}", entries[4].digest), 4);
-        assert_eq!(find(&entries, &Reference::parse("anything:1").unwrap()), Found::None);
+        let anything = Reference::parse("anything:1").unwrap();
+        assert_eq!(find(&entries, &anything, None), Found::None);
+        // The only image there is taken for another one only if it is asked for by its own name.
+        for (entry, own) in
+            entries[..4].iter().zip(["1.27", "nginx:1.27", "docker.io/library/nginx:1.27", "team/app:1"])
+        {
+            let alone = std::slice::from_ref(entry);
+            assert_eq!(find(alone, &anything, None), Found::Other(entry), "{own}");
+            assert_eq!(find(alone, &anything, Some("2")), Found::None, "{own}");
+            let found = find(alone, &anything, Some(own));
+            assert_eq!(found, Found::One(entry), "{own}");
+        }
+        assert_eq!(find(&entries, &anything, Some("docker.io/library/nginx:1.27")), Found::One(&entries[2]));
         // A complete name of another image does not lend its tag.
         let other = [entries[2].clone(), entries[3].clone()];
-        assert_eq!(find(&other, &Reference::parse("redis:1.27").unwrap()), Found::None);
+        assert_eq!(find(&other, &Reference::parse("redis:1.27").unwrap(), None), Found::None);
     }
 
     #[test]
@@ -157,11 +187,11 @@ mod tests {
         };
         let platforms = [named("a", Arch::Amd64), named("b", Arch::Arm64)];
         let one = Reference::parse("app:1").unwrap();
-        assert!(matches!(find(&platforms, &one), Found::Platforms(list) if list.len() == 2));
+        assert!(matches!(find(&platforms, &one, None), Found::Platforms(list) if list.len() == 2));
         let same = [named("a", Arch::Amd64), named("b", Arch::Amd64)];
-        assert!(matches!(find(&same, &one), Found::Several(_)));
+        assert!(matches!(find(&same, &one, None), Found::Several(_)));
         let again = [named("a", Arch::Amd64), named("a", Arch::Amd64)];
-        assert!(matches!(find(&again, &one), Found::One(_)));
+        assert!(matches!(find(&again, &one, None), Found::One(_)));
         assert!(listed(&same).contains("1 (") && listed(&same).contains("linux/amd64"));
         assert_eq!(listed(&[]), "nothing");
         let hostile = [entry("a", &[(REF_NAME, "a\u{1b}[2J\u{202e}")])];

@@ -105,6 +105,34 @@ pub enum LocalError {
         /// The limit.
         limit: u64,
     },
+    /// A layer that does not fit into a bundle.
+    #[error("{}: {name} is {size} bytes; a single blob of a bundle can be at most 8 GiB − 1", path.display())]
+    LargeLayer {
+        /// The archive.
+        path: PathBuf,
+        /// The layer.
+        name: String,
+        /// Its size.
+        size: u64,
+    },
+    /// The only image there has another name.
+    #[error("{}: the only image there is not called {wanted}; it is {there}", path.display())]
+    OtherName {
+        /// The archive or folder.
+        path: PathBuf,
+        /// What was looked for.
+        wanted: String,
+        /// What it is called.
+        there: String,
+    },
+    /// A layout whose index lists nothing.
+    #[error("{}: index.json lists no image", path.display())]
+    Empty {
+        /// The archive or folder.
+        path: PathBuf,
+        /// Whether the list of `docker save` is there instead.
+        docker: bool,
+    },
     /// Not the JSON it should be.
     #[error("{}: {name} is not what it should be: {why}", path.display())]
     Json {
@@ -187,12 +215,6 @@ pub enum LocalError {
         /// Why.
         source: ChoiceError,
     },
-    /// An index in an index.
-    #[error("{}: the index names another index; nested indexes are not carried", path.display())]
-    Nested {
-        /// The archive or folder.
-        path: PathBuf,
-    },
     /// The origin is none of this machine's image sources.
     #[error("{what} is no local image source")]
     NotLocal {
@@ -219,12 +241,21 @@ impl LocalError {
             Self::Missing { name, .. } if name == "index.json" || name == "oci-layout" => {
                 "is it the work of `docker save`? name that with `dockerArchive:`"
             }
+            Self::OtherName { .. } => {
+                "is it the right file? then write the name that it has there as `storedAs: NAME` beside `from:`"
+            }
+            Self::Empty { docker: true, .. } => {
+                "it has a manifest.json, the list of `docker save`: name it with `dockerArchive:`"
+            }
+            Self::Empty { .. } => "save the image into it again",
+            Self::LargeLayer { .. } => "build the image with smaller layers",
             Self::NotFound { .. } => "name the image as the archive does, or save it under this name",
             Self::Ambiguous { .. } => "pin the one that is meant with `@sha256:…`, or save it alone",
             Self::Pinned { .. } => "`docker save` keeps no manifests, so that digests of a registry do not hold there",
             Self::Choice { source: ChoiceError::NoArch { .. }, .. } => {
                 "narrow the image with `arches:`, or save all its platforms into an OCI archive"
             }
+            Self::Choice { source, .. } => return source.hint(),
             _ => return None,
         })
     }

@@ -1,8 +1,8 @@
 //! Extension headers of foreign archives: what GNU and PAX records say about the member behind them.
 //!
-//! Long names and long link targets are read; times, owners and comments are passed over. What would make two
-//! readers see different members is refused: a size that differs from the header's, sparse maps, one thing said
-//! twice. The tar crate parses the records.
+//! Long names, long link targets and large sizes are read; times, owners and comments are passed over. What would
+//! make two readers see different members is refused: a size that differs from a size in the header, sparse maps,
+//! one thing said twice. The tar crate parses the records.
 
 use std::io::Read;
 
@@ -10,6 +10,13 @@ use tar::{EntryType, PaxExtensions};
 
 /// The largest extension that is read, in bytes.
 const MAX_EXTENSION: u64 = 64 * 1024;
+
+/// The largest size that fits into a header as octal digits.
+const MOST_IN_HEADER: u64 = 0o777_7777_7777;
+
+fn is_extension(kind: EntryType) -> bool {
+    kind.is_gnu_longname() || kind.is_gnu_longlink() || kind.is_pax_local_extensions()
+}
 
 /// What has been said about the next member.
 #[derive(Debug, Default)]
@@ -26,7 +33,7 @@ pub(super) struct Extension {
 impl Extension {
     /// Takes in an extension header. `false` when the entry is none.
     pub(super) fn take(&mut self, kind: EntryType, size: u64, data: impl Read) -> Result<bool, &'static str> {
-        if !(kind.is_gnu_longname() || kind.is_gnu_longlink() || kind.is_pax_local_extensions()) {
+        if !is_extension(kind) {
             return Ok(false);
         }
         if size > MAX_EXTENSION {
@@ -45,6 +52,19 @@ impl Extension {
             once(slot, bytes[..end].to_vec())?;
         }
         Ok(true)
+    }
+
+    /// The size of the next member, for which its header says `by_header`. Where the header has no room for it,
+    /// it holds 0 or its largest number, and the PAX record counts.
+    pub(super) fn size_of(&self, kind: EntryType, by_header: u64) -> Result<u64, &'static str> {
+        if is_extension(kind) {
+            return Ok(by_header);
+        }
+        match self.size {
+            Some(said) if said == by_header || [0, MOST_IN_HEADER].contains(&by_header) => Ok(said),
+            Some(_) => Err("its PAX header says another size than its header"),
+            None => Ok(by_header),
+        }
     }
 
     /// Whether nothing has been said.

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use ferry_bundle_format::lock::{LockedManifest, Origin, Pin};
-use ferry_bundle_format::{Arch, Reference};
+use ferry_bundle_format::manifest::Image;
 
 use super::archive::Links;
 use super::docker::DockerArchive;
@@ -22,12 +22,12 @@ pub struct LocalImage {
     pub manifests: Vec<LockedManifest>,
 }
 
-/// Looks up `reference` for `arches` in the source, whose path is relative to `base`. Checks all documents, and
+/// Looks up `image` in the source, whose path is relative to `base`. Checks all documents, and
 /// that every layer is there with its size; blocks while the layers of a `docker save` tar are hashed.
-pub fn resolve(origin: &Origin, base: &Path, reference: &Reference, arches: &[Arch]) -> Result<LocalImage, LocalError> {
+pub fn resolve(origin: &Origin, base: &Path, image: &Image) -> Result<LocalImage, LocalError> {
     match open(origin, base)? {
-        Opened::Docker(archive) => archive.resolve(reference, arches),
-        Opened::Layout(layout) => layout.resolve(reference, arches),
+        Opened::Docker(archive) => archive.resolve(image),
+        Opened::Layout(layout) => layout.resolve(image),
     }
 }
 

@@ -1,15 +1,16 @@
 //! OCI layouts, in a folder or an archive: from a name to pinned manifests, by the layout's own documents.
 
+use ferry_bundle_format::Arch;
 use ferry_bundle_format::lock::{LockedManifest, Pin, derived};
+use ferry_bundle_format::manifest::Image;
 use ferry_bundle_format::oci::{Descriptor, Document, ImageConfig, MAX_CONFIG, MAX_DOCUMENT, Manifest, media_type};
-use ferry_bundle_format::{Arch, Reference};
 use serde::Deserialize;
 
 use super::entry::{self, Found};
 use super::error::LocalError;
 use super::image::LocalImage;
 use super::source::{Source, blob_name};
-use crate::choice::{self, ChoiceError};
+use crate::choice::{self, ChoiceError, Looked, Picked};
 
 /// The file that marks a layout.
 #[derive(Deserialize)]
@@ -54,26 +55,28 @@ impl Layout {
         self.source
     }
 
-    /// Looks up `reference` for `arches`.
-    pub(super) fn resolve(&self, reference: &Reference, arches: &[Arch]) -> Result<LocalImage, LocalError> {
-        let (path, wanted) = (self.source.path().to_owned(), reference.to_string());
-        match entry::find(&self.entries, reference) {
+    /// Looks up `image`.
+    pub(super) fn resolve(&self, image: &Image) -> Result<LocalImage, LocalError> {
+        let path = self.source.path().to_owned();
+        let wanted = image.stored_as.clone().unwrap_or_else(|| image.reference.to_string());
+        if self.entries.is_empty() {
+            return Err(LocalError::Empty { path, docker: self.source.region("manifest.json").is_ok() });
+        }
+        match entry::find(&self.entries, &image.reference, image.stored_as.as_deref()) {
             Found::None => Err(LocalError::NotFound { path, wanted, there: entry::listed(&self.entries) }),
+            Found::Other(_) => Err(LocalError::OtherName { path, wanted, there: entry::listed(&self.entries) }),
             Found::Several(several) => Err(LocalError::Ambiguous { path, wanted, there: entry::listed(several) }),
-            Found::Platforms(entries) => self.platforms(&entries, arches),
+            Found::Platforms(entries) => self.platforms(&entries, image),
             Found::One(entry) => match self.parse(entry)? {
                 Document::Index(index) => {
-                    let manifests = self.chosen(&index.manifests, arches)?;
-                    let narrowed = choice::narrowed(index.manifests.len(), &manifests);
+                    let manifests = self.chosen(&index.manifests, image)?;
+                    let narrowed = choice::narrowed(&index.manifests, &manifests);
                     Ok(LocalImage { target: choice::pin_of(entry), narrowed, manifests })
                 }
                 Document::Manifest(manifest) => {
-                    if !choice::has_image_config(&manifest).map_err(|error| self.unfit(error))? {
-                        return Err(self.unfit(ChoiceError::NoImage));
-                    }
                     let found = self.config(&manifest)?.platform();
-                    let arch = choice::only_arch(&found, arches).map_err(|error| self.unfit(error))?;
-                    let one = self.locked(arch, entry, None, &manifest)?;
+                    let arch = choice::only_arch(&found, &image.arches).map_err(|error| self.unfit(error))?;
+                    let one = self.locked(arch, entry, &manifest, false)?;
                     Ok(LocalImage { target: choice::pin_of(entry), narrowed: None, manifests: vec![one] })
                 }
             },
@@ -81,9 +84,9 @@ impl Layout {
     }
 
     /// Manifests that stand side by side in `index.json`: no document of the layout joins them, so that ferry makes one.
-    fn platforms(&self, entries: &[&Descriptor], arches: &[Arch]) -> Result<LocalImage, LocalError> {
+    fn platforms(&self, entries: &[&Descriptor], image: &Image) -> Result<LocalImage, LocalError> {
         let entries: Vec<_> = entries.iter().copied().cloned().collect();
-        let manifests = self.chosen(&entries, arches)?;
+        let manifests = self.chosen(&entries, image)?;
         if let [one] = manifests.as_slice() {
             return Ok(LocalImage { target: one.manifest.clone(), narrowed: None, manifests });
         }
@@ -91,16 +94,37 @@ impl Layout {
         Ok(LocalImage { target: joined.clone(), narrowed: Some(joined), manifests })
     }
 
-    fn chosen(&self, listed: &[Descriptor], arches: &[Arch]) -> Result<Vec<LockedManifest>, LocalError> {
+    fn chosen(&self, listed: &[Descriptor], image: &Image) -> Result<Vec<LockedManifest>, LocalError> {
         let one = |&arch: &Arch| {
-            let descriptor = choice::pick(listed, arch).map_err(|error| self.unfit(error))?;
-            let Document::Manifest(manifest) = self.parse(descriptor)? else {
-                return Err(LocalError::Nested { path: self.source.path().to_owned() });
+            let chosen = image.choose.get(&arch);
+            let descriptor = match choice::pick(listed, arch, chosen).map_err(|error| self.unfit(error))? {
+                Picked::One(descriptor) => descriptor,
+                Picked::Look(entries) => self.settled(&entries, arch)?,
             };
-            let variant = descriptor.platform.as_ref().and_then(|platform| platform.variant.clone());
-            self.locked(arch, descriptor, variant, &manifest)
+            let manifest = self.manifest(descriptor, arch)?;
+            self.locked(arch, descriptor, &manifest, chosen.is_some())
         };
-        arches.iter().map(one).collect()
+        image.arches.iter().map(one).collect()
+    }
+
+    /// Which of several entries is the image: their manifests decide.
+    fn settled<'d>(&self, entries: &[&'d Descriptor], arch: Arch) -> Result<&'d Descriptor, LocalError> {
+        let look = |&descriptor: &&'d Descriptor| {
+            let manifest = self.manifest(descriptor, arch)?;
+            let asks_config = !choice::names_platform(descriptor) && choice::check_image(&manifest).is_ok();
+            let platform = if asks_config { Some(self.config(&manifest)?.platform()) } else { None };
+            Ok(Looked { descriptor, manifest, platform })
+        };
+        let looked = entries.iter().map(look).collect::<Result<Vec<_>, LocalError>>()?;
+        let place = choice::settle(&looked, arch).map_err(|error| self.unfit(error))?;
+        Ok(looked[place].descriptor)
+    }
+
+    fn manifest(&self, descriptor: &Descriptor, arch: Arch) -> Result<Manifest, LocalError> {
+        match self.parse(descriptor)? {
+            Document::Manifest(manifest) => Ok(manifest),
+            Document::Index(_) => Err(self.unfit(ChoiceError::Nested(arch))),
+        }
     }
 
     /// A manifest whose config agrees and whose layers are all there.
@@ -108,25 +132,26 @@ impl Layout {
         &self,
         arch: Arch,
         descriptor: &Descriptor,
-        variant: Option<String>,
         manifest: &Manifest,
+        chosen: bool,
     ) -> Result<LockedManifest, LocalError> {
-        if let Some(platform) = descriptor.platform.as_ref().filter(|platform| !platform.is_linux_on(arch)) {
+        let platform = descriptor.platform.as_ref().filter(|platform| platform.is_named() && !chosen);
+        if let Some(platform) = platform.filter(|platform| !platform.is_linux_on(arch)) {
             return Err(self.unfit(ChoiceError::NoArch { arch, found: entry::shown(&platform.to_string()) }));
         }
-        if choice::has_image_config(manifest).map_err(|error| self.unfit(error))? {
-            let config = self.config(manifest)?;
-            choice::agree(manifest.layers.len(), &config, arch).map_err(|error| self.unfit(error))?;
-        }
+        let config = self.config(manifest)?;
+        choice::agree(manifest.layers.len(), &config, arch, chosen).map_err(|error| self.unfit(error))?;
         self.source.blob(&manifest.config.digest, manifest.config.size)?;
         for layer in &manifest.layers {
             self.source.blob(&layer.digest, layer.size)?;
         }
         let pin = Pin { media_type: manifest.media_type.clone(), ..choice::pin_of(descriptor) };
-        Ok(choice::locked(arch, variant, pin, manifest))
+        Ok(choice::locked(arch, choice::variant(descriptor, arch), pin, manifest))
     }
 
+    /// The config of an image's manifest; what is no image is refused.
     fn config(&self, manifest: &Manifest) -> Result<ImageConfig, LocalError> {
+        choice::check_image(manifest).map_err(|error| self.unfit(error))?;
         let config = &manifest.config;
         let bytes = self.source.blob_document(&config.digest, config.size, MAX_CONFIG)?;
         ImageConfig::parse(&bytes).map_err(|error| self.refused(config, error))

@@ -107,7 +107,8 @@ pub(super) fn attestation(variant: &Variant) -> (Descriptor, StoredManifest, [By
     });
     let manifest = StoredManifest::new(media_type::OCI_MANIFEST, document.to_string());
     let mut descriptor = manifest.descriptor();
-    descriptor.platform = Some(Platform { os: "unknown".into(), architecture: "unknown".into(), variant: None });
+    descriptor.platform =
+        Some(Platform { os: "unknown".into(), architecture: "unknown".into(), variant: None, os_features: Vec::new() });
     descriptor.annotations.insert("vnd.docker.reference.type".to_owned(), "attestation-manifest".to_owned());
     descriptor.annotations.insert("vnd.docker.reference.digest".to_owned(), variant.manifest.digest.to_string());
     (descriptor, manifest, [config, statement])

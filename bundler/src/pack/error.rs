@@ -61,6 +61,16 @@ pub enum PackError {
         /// The lock's.
         this: String,
     },
+    /// A base that is as new as the lock, or newer.
+    #[error(
+        "the base has serial {base}, the lock {this}: a site that has the base takes no other bundle of that serial or a lower one"
+    )]
+    Serial {
+        /// The base's.
+        base: u64,
+        /// The lock's.
+        this: u64,
+    },
     /// Making blobs compact failed.
     #[error("can't make the blobs compact")]
     Compact(#[source] CacheError),
@@ -82,6 +92,8 @@ impl PackError {
             Self::OtherProduct { .. } => {
                 Failure::of(ExitCode::Input, &self).hint("give an earlier lock or bundle of this product")
             }
+            Self::Serial { .. } => Failure::of(ExitCode::Input, &self)
+                .hint("make the lock again with `ferry-bundle make --since`: its serial counts on from the base's"),
             Self::Room(_) => Failure::of(ExitCode::Machine, &self)
                 .hint("free some space or write to another disk; nothing has been written"),
             Self::Compact(CacheError::Make(MakeError::Read { .. } | MakeError::Find { .. })) => {

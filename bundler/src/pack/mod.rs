@@ -23,7 +23,7 @@ pub use compact::{Against, Stock};
 pub use direct::Direct;
 pub use error::PackError;
 pub use output::{Output, is_there};
-pub use since::{Replaced, Since, against, check as check_bases, replaced, wanting};
+pub use since::{Replaced, Since, against, check as check_bases, following, replaced, wanting};
 
 /// Writes `bundle` to `path` from `stock`. An existing file is replaced only if `force` is set.
 pub fn pack(

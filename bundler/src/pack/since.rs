@@ -147,6 +147,59 @@ pub fn check(lock: &Lock, bases: &[Since]) -> Result<(), PackError> {
             let (base, this) = (format!("{} ({})", old.name, old.channel), format!("{} ({})", new.name, new.channel));
             return Err(PackError::OtherProduct { base, this });
         }
+        if lock.serial <= base.lock.serial && lock.digest() != base.lock.digest() {
+            return Err(PackError::Serial { base: base.lock.serial, this: lock.serial });
+        }
     }
     Ok(())
+}
+
+/// `lock` as the release after `bases`: its serial and time follow those of the newest of the same product, unless
+/// it is that one.
+#[must_use]
+pub fn following(mut lock: Lock, bases: &[Since]) -> Lock {
+    let same =
+        |base: &&Lock| (&base.product.name, &base.product.channel) == (&lock.product.name, &lock.product.channel);
+    let newest = bases.iter().map(|base| &base.lock).filter(same).max_by_key(|base| base.serial);
+    let Some(newest) = newest.filter(|newest| newest.serial >= lock.serial) else { return lock };
+    if lock.same_content(newest) {
+        return newest.clone();
+    }
+    lock.serial = newest.serial + 1;
+    lock.created = lock.created.max(newest.created);
+    lock
+}
+
+#[cfg(test)]
+mod tests {
+    use ferry_bundle_format::fake::Fake;
+    use ferry_bundle_format::lock::Timestamp;
+
+    use super::*;
+
+    fn since(lock: &Lock) -> Since {
+        Since { lock: lock.clone(), contents: Contents::of(lock).unwrap(), bundle: None }
+    }
+
+    #[test]
+    fn the_serial_counts_on_from_the_base() {
+        let with_serial = |version, serial| Lock { serial, ..Fake::release(version, 1000).lock };
+        let (old, newer) = (with_serial(1, 4), with_serial(2, 7));
+        let bases = [since(&newer), since(&old)];
+        for (serial, expected) in [(1, 8), (4, 8), (7, 8), (8, 8), (20, 20)] {
+            let next = following(with_serial(3, serial), &bases);
+            assert_eq!((next.serial, check(&next, &bases).is_ok()), (expected, true), "{serial}");
+        }
+        // The same content is the same release.
+        let again = Lock { serial: 1, created: Timestamp::from_unix(5), ..newer.clone() };
+        assert_eq!(following(again, &bases).digest(), newer.digest());
+        let mut other = with_serial(3, 1);
+        other.product.channel = ferry_bundle_format::name::Name::parse("beta").unwrap();
+        assert_eq!(following(other, &bases).serial, 1);
+        for serial in [3, 4] {
+            let refused = check(&with_serial(3, serial), &[since(&old)]);
+            assert!(matches!(refused, Err(PackError::Serial { base: 4, .. })), "{serial}: {refused:?}");
+        }
+        assert!(check(&old, &[since(&old)]).is_ok());
+    }
 }

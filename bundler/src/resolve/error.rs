@@ -8,6 +8,7 @@ use ferry_bundle_format::oci::OciError;
 use ferry_bundle_format::{Arch, Reference};
 
 use super::chart::ChartError;
+use crate::choice::ChoiceError;
 use crate::failure::{ExitCode, Failure};
 use crate::local::LocalError;
 use crate::names::Clashes;
@@ -54,6 +55,14 @@ pub enum ResolveError {
         arch: Arch,
         /// By the config.
         config: String,
+    },
+    /// No image can be chosen from what is there.
+    #[error("{reference}: {error}")]
+    Choice {
+        /// The image.
+        reference: Reference,
+        /// Why; said with the image, so that it is no source.
+        error: ChoiceError,
     },
     /// Its documents contradict each other.
     #[error("{reference}: {why}")]
@@ -163,6 +172,7 @@ impl ResolveError {
             ),
             Self::NoSize { .. } => with(ExitCode::Network, Some("use another --mirror for it")),
             Self::File { .. } => with(ExitCode::Machine, None),
+            Self::Choice { error, .. } => with(ExitCode::Input, error.hint()),
             Self::Chart { error, .. } => with(ExitCode::Input, error.hint().as_deref()),
             Self::Image { .. } | Self::Document { .. } | Self::Contents(_) => with(ExitCode::Input, None),
             Self::Names(clashes) => with(ExitCode::Input, Some(clashes.hint())),

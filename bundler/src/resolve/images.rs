@@ -2,19 +2,20 @@
 //! index against manifest, manifest against config, config against the architecture that was asked for.
 
 use ferry_bundle_format::lock::{LockedImage, LockedManifest, Origin, Pin};
-use ferry_bundle_format::manifest::ImageSource;
+use ferry_bundle_format::manifest::{Image, ImageSource};
 use ferry_bundle_format::oci::{Descriptor, Document, ImageConfig, Manifest};
 use ferry_bundle_format::{Arch, Reference};
 
+use super::documents::Documents;
 use super::error::ResolveError;
 use super::{Resolver, Wanted};
-use crate::choice::{self, ChoiceError};
+use crate::choice::{self, ChoiceError, Looked, Picked};
 use crate::event::Event;
 use crate::local;
 use crate::source::{Repository, ServedDocument, SourceError, SourceErrorKind};
 
 impl Resolver {
-    pub(super) async fn image(&self, wanted: Wanted) -> Result<LockedImage, ResolveError> {
+    pub(super) async fn image(&self, wanted: Wanted, documents: &Documents) -> Result<LockedImage, ResolveError> {
         let reference = wanted.image.reference.clone();
         let local = match &wanted.image.source {
             ImageSource::Registry => None,
@@ -24,7 +25,7 @@ impl Resolver {
         };
         let image = match local {
             Some(origin) => self.local_image(wanted, origin).await?,
-            None => self.registry_image(wanted).await?,
+            None => self.registry_image(wanted, documents).await?,
         };
         let bytes = image.manifests.iter().flat_map(|m| &m.layers).map(|layer| layer.size).sum();
         self.reporter.event(&Event::Done { what: "image", name: reference.to_string(), bytes: Some(bytes) });
@@ -32,9 +33,8 @@ impl Resolver {
     }
 
     async fn local_image(&self, wanted: Wanted, origin: Origin) -> Result<LockedImage, ResolveError> {
-        let (base, from) = (self.base.clone(), origin.clone());
-        let (reference, arches) = (wanted.image.reference.clone(), wanted.image.arches.clone());
-        let work = move || local::resolve(&from, &base, &reference, &arches);
+        let (base, from, image) = (self.base.clone(), origin.clone(), wanted.image.clone());
+        let work = move || local::resolve(&from, &base, &image);
         let found = match tokio::task::spawn_blocking(work).await {
             Ok(result) => result,
             Err(error) => std::panic::resume_unwind(error.into_panic()),
@@ -52,9 +52,10 @@ impl Resolver {
         })
     }
 
-    async fn registry_image(&self, wanted: Wanted) -> Result<LockedImage, ResolveError> {
+    async fn registry_image(&self, wanted: Wanted, documents: &Documents) -> Result<LockedImage, ResolveError> {
         let reference = &wanted.image.reference;
         let (answered, served) = self.first_answer(reference).await?;
+        documents.keep(&served);
         let repository = Repository::from(&answered);
         let document = served.parse().map_err(|error| refused(reference, error))?;
         let target = Pin {
@@ -62,22 +63,16 @@ impl Resolver {
             size: served.bytes.len() as u64,
             media_type: document.media_type().to_owned(),
         };
-        let mut manifests = Vec::new();
-        let mut narrowed = None;
-        match document {
+        let lookup = Lookup { image: &wanted.image, repository: &repository, documents };
+        let (manifests, narrowed) = match document {
             Document::Index(index) => {
-                for &arch in &wanted.image.arches {
-                    let chosen = choice::pick(&index.manifests, arch);
-                    let descriptor = chosen.map_err(|error| unfit(reference, error))?;
-                    manifests.push(self.manifest_of(reference, &repository, arch, descriptor).await?);
-                }
-                narrowed = choice::narrowed(index.manifests.len(), &manifests);
+                let of = |&arch| lookup.of_index(&index.manifests, arch);
+                let manifests = futures_util::future::try_join_all(wanted.image.arches.iter().map(of)).await?;
+                let narrowed = choice::narrowed(&index.manifests, &manifests);
+                (manifests, narrowed)
             }
-            Document::Manifest(manifest) => {
-                let arch = self.only_arch(reference, &repository, &manifest, &wanted.image.arches).await?;
-                manifests.push(self.locked(reference, &repository, arch, None, target.clone(), &manifest).await?);
-            }
-        }
+            Document::Manifest(manifest) => (vec![lookup.only(target.clone(), &manifest).await?], None),
+        };
         let origin = Repository::from(reference);
         Ok(LockedImage {
             via: (repository != origin).then(|| repository.to_string()),
@@ -108,90 +103,83 @@ impl Resolver {
         let (_, error) = last.expect("there is always one candidate, the origin");
         Err(source(reference, error))
     }
+}
 
-    async fn manifest_of(
-        &self,
-        reference: &Reference,
-        repository: &Repository,
-        arch: Arch,
-        descriptor: &Descriptor,
-    ) -> Result<LockedManifest, ResolveError> {
-        let at = reference.moved_to(repository.registry(), repository.name()).at(descriptor.digest);
-        let served = self.client.manifest(&at).await.map_err(|error| source(reference, error))?;
-        if served.bytes.len() as u64 != descriptor.size {
-            let why = format!(
-                "the index says {} bytes for its {arch} manifest, it has {}",
-                descriptor.size,
-                served.bytes.len()
-            );
-            return Err(ResolveError::Image { reference: reference.clone(), why });
-        }
-        let document =
-            Document::parse(&served.bytes, Some(&descriptor.media_type)).map_err(|error| refused(reference, error))?;
-        let Document::Manifest(manifest) = document else {
-            let why = format!("its index names another index for {arch}; nested indexes are not carried");
-            return Err(ResolveError::Image { reference: reference.clone(), why });
+/// One image, where it was found.
+struct Lookup<'a> {
+    image: &'a Image,
+    repository: &'a Repository,
+    documents: &'a Documents,
+}
+
+impl Lookup<'_> {
+    /// The image for `arch` of an index.
+    async fn of_index(&self, listed: &[Descriptor], arch: Arch) -> Result<LockedManifest, ResolveError> {
+        let chosen = self.image.choose.get(&arch);
+        let descriptor = match choice::pick(listed, arch, chosen).map_err(|error| self.unfit(error))? {
+            Picked::One(descriptor) => descriptor,
+            Picked::Look(entries) => self.settled(&entries, arch).await?,
         };
-        let pin = Pin { digest: descriptor.digest, size: descriptor.size, media_type: descriptor.media_type.clone() };
-        let variant = descriptor.platform.as_ref().and_then(|platform| platform.variant.clone());
-        self.locked(reference, repository, arch, variant, pin, &manifest).await
+        let manifest = self.manifest(arch, descriptor).await?;
+        let config = self.config(&manifest).await?;
+        let agreed = choice::agree(manifest.layers.len(), &config, arch, chosen.is_some());
+        agreed.map_err(|error| self.unfit(error))?;
+        Ok(choice::locked(arch, choice::variant(descriptor, arch), choice::pin_of(descriptor), &manifest))
     }
 
-    async fn locked(
-        &self,
-        reference: &Reference,
-        repository: &Repository,
-        arch: Arch,
-        variant: Option<String>,
-        pin: Pin,
-        manifest: &Manifest,
-    ) -> Result<LockedManifest, ResolveError> {
-        let fail = |error| unfit(reference, error);
-        if choice::has_image_config(manifest).map_err(fail)? {
-            let config = self.config(reference, repository, manifest).await?;
-            choice::agree(manifest.layers.len(), &config, arch).map_err(fail)?;
+    /// Which of several entries is the image: their manifests decide.
+    async fn settled<'d>(&self, entries: &[&'d Descriptor], arch: Arch) -> Result<&'d Descriptor, ResolveError> {
+        let mut looked = Vec::new();
+        for &descriptor in entries {
+            let manifest = self.manifest(arch, descriptor).await?;
+            let asks_config = !choice::names_platform(descriptor) && choice::check_image(&manifest).is_ok();
+            let platform = if asks_config { Some(self.config(&manifest).await?.platform()) } else { None };
+            looked.push(Looked { descriptor, manifest, platform });
         }
-        Ok(choice::locked(arch, variant, pin, manifest))
+        let place = choice::settle(&looked, arch).map_err(|error| self.unfit(error))?;
+        Ok(looked[place].descriptor)
     }
 
-    async fn config(
-        &self,
-        reference: &Reference,
-        repository: &Repository,
-        manifest: &Manifest,
-    ) -> Result<ImageConfig, ResolveError> {
-        let config = &manifest.config;
-        let bytes = self
-            .client
-            .small_blob(repository, &config.digest, config.size)
-            .await
-            .map_err(|error| source(reference, error))?;
+    /// The image of a name that points to a single manifest: for the architecture that its config says, if all
+    /// that is wanted is that.
+    async fn only(&self, pin: Pin, manifest: &Manifest) -> Result<LockedManifest, ResolveError> {
+        let config = self.config(manifest).await?;
+        let arch = choice::only_arch(&config.platform(), &self.image.arches).map_err(|error| self.unfit(error))?;
+        choice::agree(manifest.layers.len(), &config, arch, false).map_err(|error| self.unfit(error))?;
+        Ok(choice::locked(arch, None, pin, manifest))
+    }
+
+    async fn manifest(&self, arch: Arch, descriptor: &Descriptor) -> Result<Manifest, ResolveError> {
+        let reference = &self.image.reference;
+        let at = reference.moved_to(self.repository.registry(), self.repository.name()).at(descriptor.digest);
+        let bytes = self.documents.manifest(&at, descriptor.digest).await.map_err(|error| source(reference, error))?;
+        if bytes.len() as u64 != descriptor.size {
+            let (said, has) = (descriptor.size, bytes.len());
+            let why = format!("the index says {said} bytes for its {arch} manifest, it has {has}");
+            return Err(ResolveError::Image { reference: reference.clone(), why });
+        }
+        match Document::parse(&bytes, Some(&descriptor.media_type)).map_err(|error| refused(reference, error))? {
+            Document::Manifest(manifest) => Ok(manifest),
+            Document::Index(_) => Err(self.unfit(ChoiceError::Nested(arch))),
+        }
+    }
+
+    /// The config of an image's manifest; what is no image is refused.
+    async fn config(&self, manifest: &Manifest) -> Result<ImageConfig, ResolveError> {
+        choice::check_image(manifest).map_err(|error| self.unfit(error))?;
+        let reference = &self.image.reference;
+        let bytes = self.documents.config(self.repository, &manifest.config).await;
+        let bytes = bytes.map_err(|error| source(reference, error))?;
         ImageConfig::parse(&bytes).map_err(|error| refused(reference, error))
     }
 
-    /// The architecture of a name that points to a single manifest: what its config says, if all that is wanted is that.
-    async fn only_arch(
-        &self,
-        reference: &Reference,
-        repository: &Repository,
-        manifest: &Manifest,
-        wanted: &[Arch],
-    ) -> Result<Arch, ResolveError> {
-        let fail = |error| unfit(reference, error);
-        if !choice::has_image_config(manifest).map_err(fail)? {
-            return Err(fail(ChoiceError::NoImage));
+    fn unfit(&self, error: ChoiceError) -> ResolveError {
+        let reference = self.image.reference.clone();
+        match error {
+            ChoiceError::NoArch { arch, found } => ResolveError::NoArch { reference, arch, found },
+            ChoiceError::ArchLie { arch, config } => ResolveError::ArchLie { reference, arch, config },
+            error => ResolveError::Choice { reference, error },
         }
-        let config = self.config(reference, repository, manifest).await?;
-        choice::only_arch(&config.platform(), wanted).map_err(fail)
-    }
-}
-
-fn unfit(reference: &Reference, error: ChoiceError) -> ResolveError {
-    let reference = reference.clone();
-    match error {
-        ChoiceError::NoArch { arch, found } => ResolveError::NoArch { reference, arch, found },
-        ChoiceError::ArchLie { arch, config } => ResolveError::ArchLie { reference, arch, config },
-        other => ResolveError::Image { reference, why: other.to_string() },
     }
 }
 

@@ -8,6 +8,7 @@
 //! Everything is looked up at once, within bounds, and everything that fails is reported together.
 
 pub mod chart;
+mod documents;
 mod error;
 mod files;
 mod images;
@@ -19,7 +20,7 @@ use std::sync::Arc;
 use ferry_bundle_format::Reference;
 use ferry_bundle_format::lock::{Lock, LockKind, LockedComponent, LockedFile, Timestamp};
 use ferry_bundle_format::manifest::file::ApiVersion;
-use ferry_bundle_format::manifest::{File, FileSource, Image, ImageSource, Manifest};
+use ferry_bundle_format::manifest::{File, FileSource, Image, Manifest};
 use ferry_bundle_format::name::Name;
 use futures_util::StreamExt as _;
 
@@ -83,8 +84,10 @@ impl Resolver {
             files: Vec::new(),
         };
         let mut keep = |result: Result<(), ResolveError>| failures.extend(result.err());
-        let mut lookups =
-            futures_util::stream::iter(images).map(|wanted| self.image(wanted)).buffer_unordered(self.jobs.max(1));
+        let documents = documents::Documents::new(self.client.clone());
+        let mut lookups = futures_util::stream::iter(images)
+            .map(|wanted| self.image(wanted, &documents))
+            .buffer_unordered(self.jobs.max(1));
         while let Some(result) = lookups.next().await {
             keep(result.map(|image| lock.images.push(image)));
         }
@@ -149,12 +152,7 @@ fn wanted(
             Ok(parts) => {
                 let (groups, name) = (&component.groups, &component.name);
                 for reference in parts.images {
-                    let image = Image {
-                        reference,
-                        source: ImageSource::Registry,
-                        arches: manifest.arches.clone(),
-                        groups: groups.clone(),
-                    };
+                    let image = Image { groups: groups.clone(), ..Image::of_registry(reference, &manifest.arches) };
                     add(image, Some(name.clone()));
                 }
                 for part in parts.files {

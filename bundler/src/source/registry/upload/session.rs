@@ -78,14 +78,13 @@ impl RegistryClient {
             open.location = location;
         }
         let said = reply.header(&RANGE).and_then(received);
-        match said.filter(|&said| said > from && said <= size) {
-            Some(said) => open.sent = said,
-            None => {
-                // Registries count wrongly here: one too many, or `0-0` whatever they have. All of it was taken
-                // with a success, and the digest in the PUT decides. If that fails, a new upload is tried.
-                open.fresh = open.fresh && said.is_none();
-                open.sent = size;
-            }
+        if let Some(said) = said.filter(|&said| said > from && said <= size) {
+            open.sent = said;
+        } else {
+            // Registries count wrongly here: one too many, or `0-0` whatever they have. All of it was taken with a
+            // success, and the digest in the PUT decides. If that fails, a new upload is tried.
+            open.fresh = open.fresh && said.is_none();
+            open.sent = size;
         }
         Ok(())
     }
