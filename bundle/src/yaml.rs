@@ -5,7 +5,11 @@
 //! where a text is wanted (`1.30` is the number 1.3 to every other reader) are errors. The library stops
 //! at the first structural error; what is wrong in meaning is collected through [`Problems`].
 
+pub mod tree;
+
+use std::collections::BTreeSet;
 use std::fmt;
+use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 
 use schemars::JsonSchema;
@@ -26,10 +30,36 @@ pub struct At<T> {
     pub column: u64,
 }
 
+/// By this name [`tree::Node`] recognises that a place is asked for.
+const AT: &str = "__ferry_at";
+
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for At<T> {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_newtype_struct(AT, Placed(PhantomData))
+    }
+}
+
+/// Takes a place from the YAML library, or, as line, column and value, from a tree.
+struct Placed<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> serde::de::Visitor<'de> for Placed<T> {
+    type Value = At<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value with its place")
+    }
+
+    fn visit_newtype_struct<D: serde::Deserializer<'de>>(self, deserializer: D) -> Result<At<T>, D::Error> {
         let spanned = serde_saphyr::Spanned::<T>::deserialize(deserializer)?;
-        Ok(Self { line: spanned.referenced.line(), column: spanned.referenced.column(), value: spanned.value })
+        Ok(At { line: spanned.referenced.line(), column: spanned.referenced.column(), value: spanned.value })
+    }
+
+    fn visit_seq<A: serde::de::SeqAccess<'de>>(self, mut access: A) -> Result<At<T>, A::Error> {
+        let missing = || serde::de::Error::custom("no place");
+        let line = access.next_element()?.ok_or_else(missing)?;
+        let column = access.next_element()?.ok_or_else(missing)?;
+        let value = access.next_element()?.ok_or_else(missing)?;
+        Ok(At { value, line, column })
     }
 }
 
@@ -53,7 +83,7 @@ impl<T: JsonSchema> JsonSchema for At<T> {
 pub struct Problem {
     /// Line, from 1; 0 where the file as a whole is meant.
     pub line: u64,
-    /// Column, from 1.
+    /// Column, from 1; 0 where the line must not be shown, because a secret stands in it.
     pub column: u64,
     /// What is wrong.
     pub message: String,
@@ -94,6 +124,21 @@ impl Problems {
         self.list.push(Problem { line: 0, column: 0, message: message.into(), hint: hint.map(str::to_owned) });
     }
 
+    /// Adds a problem at the first place where `word` stands, or of the whole file where it stands nowhere.
+    pub fn add_at(&mut self, word: &str, message: impl Into<String>, hint: Option<&str>) {
+        let found =
+            self.text.lines().zip(1..).find_map(|(line, n)| Some((n, line[..line.find(word)?].chars().count())));
+        let (line, column) = found.map_or((0, 0), |(line, before)| (line, before as u64 + 1));
+        self.add(&At { value: (), line, column }, message, hint);
+    }
+
+    /// Shows none of these lines beside what is wrong there: secrets stand in them.
+    pub fn hide(&mut self, lines: &BTreeSet<u64>) {
+        for problem in self.list.iter_mut().filter(|problem| lines.contains(&problem.line)) {
+            problem.column = 0;
+        }
+    }
+
     /// `value` if nothing was found, else all that was found.
     pub fn or_else<T>(mut self, value: T) -> Result<T, Self> {
         if self.list.is_empty() {
@@ -115,6 +160,8 @@ impl fmt::Display for Problems {
             let file = self.file.display();
             if problem.line == 0 {
                 write!(f, "{file}: {}", problem.message)?;
+            } else if problem.column == 0 {
+                write!(f, "{file}:{}: {}", problem.line, problem.message)?;
             } else {
                 write!(f, "{file}:{}:{}: {}", problem.line, problem.column, problem.message)?;
                 let index = usize::try_from(problem.line - 1).unwrap_or(usize::MAX);

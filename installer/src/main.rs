@@ -4,6 +4,7 @@
 //! main ─► cli ─► commands/<verb> ─► Session (site, bundle, vault, hosts, journal) ─► ferry_engine ─Event─► show
 //! ```
 
+mod addresses;
 mod cli;
 mod commands;
 mod console;

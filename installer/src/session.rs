@@ -23,6 +23,7 @@ use ferry_engine::site::{self, Site};
 use ferry_engine::supply::Supply;
 use ferry_engine::vault::{Vault, VaultKey};
 
+use crate::addresses;
 use crate::cli::{Common, TrustArgs};
 use crate::console::Console;
 use crate::failure::{self, ExitCode, Failure};
@@ -66,12 +67,13 @@ impl Session {
     /// Reads the site and opens its state; connects to nothing yet.
     pub(crate) fn open(file: &Path, common: &Common) -> Result<Self, Failure> {
         let text = std::fs::read_to_string(file).map_err(failure::file("read", file))?;
-        let site = site::read(file, &text)?;
-        let state = common.state.clone().unwrap_or_else(|| site.folder().join(format!("{}.ferry", site.cluster)));
+        let (site, found) = addresses::read(file, &text, common.state.as_deref(), &|_, _| ())?;
+        let state = addresses::state_of(file, &site.cluster, common.state.as_deref());
         let mut builder = std::fs::DirBuilder::new();
         builder.recursive(true).mode(0o700).create(&state).map_err(failure::file("make", &state))?;
         private(&state)?;
         let lock = lock(&state)?;
+        addresses::record(&state, &found)?;
         let redactor = common.redactor.clone();
         let display = show::display(common.json, common.verbose);
         let path = state.join("journal.jsonl");

@@ -36,7 +36,7 @@ const FORBIDDEN: [(&str, &[&str]); 6] = [
 /// One home for each library: the files (or folders, ending in `/`) in which it may be named.
 const HOMES: [(&str, &[&str]); 30] = [
     ("sha2", &["bundle/src/digest.rs"]),
-    ("serde_saphyr", &["bundle/src/yaml.rs"]),
+    ("serde_saphyr", &["bundle/src/yaml.rs", "bundle/src/yaml/tree.rs"]),
     ("ed25519_dalek", &["bundle/src/sign/key.rs"]),
     ("blake2", &["bundle/src/sign/minisign.rs"]),
     ("age", &["bundle/src/sign/secret.rs", "installer/engine/src/vault.rs", "installer/engine/src/host/secrets.rs"]),

@@ -102,7 +102,7 @@ pub(crate) async fn place(
 
 /// As many copies stay as a host keeps of its own.
 async fn prune(session: &Session, name: &str, folder: &str) -> Result<(), Failure> {
-    let first_old = session.site.etcd.snapshot_keep + 1;
+    let first_old = session.site.etcd.snapshot_keep.get() + 1;
     let script = format!(
         "cd {} && ls -1 | grep -x 'etcd-[0-9]\\{{8\\}}T[0-9]\\{{6\\}}Z\\.db' | sort -r | tail -n +{first_old} | while read -r old; do rm -f \"$old\"; done",
         quote(folder)

@@ -1,9 +1,13 @@
 //! `site`: make, check and describe site files.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use ferry_engine::site::{self, file::SiteFile};
+use ferry_bundle_format::yaml::Problems;
+use ferry_engine::preflight;
+use ferry_engine::site::file::{Auth, SiteFile, Vault};
 
+use crate::addresses;
 use crate::failure::{self, ExitCode, Failure};
 use crate::show;
 
@@ -77,7 +81,10 @@ fn init(profile: &str, output: &Path) -> Result<ExitCode, Failure> {
 
 fn check(file: &Path) -> Result<ExitCode, Failure> {
     let text = std::fs::read_to_string(file).map_err(failure::file("read", file))?;
-    let site = site::read(file, &text)?;
+    let (site, _) = addresses::read(file, &text, None, &|raw, problems| {
+        preflight::say_unknown_names(raw, problems);
+        key_files(file, raw, problems);
+    })?;
     show::text(&format!("{}: cluster {}, {} hosts: understood\n", file.display(), site.cluster, site.hosts.len()));
     for host in &site.hosts {
         let way: Vec<String> =
@@ -87,6 +94,31 @@ fn check(file: &Path) -> Result<ExitCode, Failure> {
         show::text(&format!("  {:<20} {:<40} {}\n", host.name, way.join(" > "), roles.join(", ")));
     }
     Ok(ExitCode::Success)
+}
+
+/// Files of keys that are not there.
+fn key_files(site: &Path, raw: &SiteFile, problems: &mut Problems) {
+    let folder = site.parent().map_or_else(PathBuf::new, Path::to_path_buf);
+    let at = |name: &str| match (name.strip_prefix("~/"), std::env::home_dir()) {
+        (Some(rest), Some(home)) => home.join(rest),
+        _ => folder.join(name),
+    };
+    let all = [&raw.ssh]
+        .into_iter()
+        .chain(raw.hosts.iter().map(|host| &host.ssh))
+        .chain(raw.bastions.iter().map(|one| &one.ssh));
+    let ways = all.filter_map(|ssh| ssh.auth.as_ref()).flatten();
+    let keys = ways.filter_map(|way| if let Auth::Key(key) = way { Some(key.file.as_str()) } else { None });
+    let mut names: BTreeSet<&str> = keys.collect();
+    if let Vault::Identity(file) = &raw.vault {
+        names.insert(file);
+    }
+    for name in names {
+        if let Err(error) = std::fs::File::open(at(name)) {
+            let message = format!("the key file {} cannot be read: {error}", at(name).display());
+            problems.add_at(name, message, Some("a path is relative to the site file; `~/` is the home folder"));
+        }
+    }
 }
 
 #[cfg(test)]
@@ -105,7 +137,8 @@ mod tests {
     #[test]
     fn profiles_are_understood() {
         for (name, _, text) in PROFILES {
-            let problems = site::read(Path::new(name), text).map(|_| ()).map_err(|problems| problems.to_string());
+            let problems =
+                ferry_engine::site::read(Path::new(name), text).map(|_| ()).map_err(|problems| problems.to_string());
             assert_eq!(problems, Ok(()), "{name}");
         }
     }

@@ -57,7 +57,7 @@ async fn by_name(context: &Context<'_>, subject: &str, connection: &dyn Host) ->
     let (name, port) = (&context.site.endpoint.name, context.site.endpoint.port);
     let seen = async {
         let (mut stream, served) = tls::connect(connection, name, port, name).await?;
-        served.verify(&context.needs.cluster_ca, std::slice::from_ref(name))?;
+        served.verify(&context.needs.cluster_ca, &[name.to_string()])?;
         http::get(&mut stream, &format!("{name}:{port}"), "/readyz", None).await
     };
     let fix = "see that the name stands in /etc/hosts of that host, and that what balances the API runs there";

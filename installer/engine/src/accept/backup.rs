@@ -45,7 +45,7 @@ pub(super) async fn timer(context: &Context<'_>) -> Vec<Finding> {
 }
 
 pub(super) async fn snapshot(context: &Context<'_>) -> Vec<Finding> {
-    let hours = f64::from(context.site.etcd.snapshot_hours);
+    let hours = f64::from(context.site.etcd.snapshot_hours.get());
     // A timer may be late by its accuracy and by how long the snapshot takes.
     let limit = context.site.threshold("backup.snapshot", hours + 1.0);
     context

@@ -25,7 +25,7 @@ fn servers(context: &Context<'_>, host: &site::Host) -> Vec<Server> {
     let address = host.internal.to_string();
     let mut servers = Vec::new();
     if host.is(Role::ControlPlane) {
-        let mut names = vec![site.endpoint.name.clone(), address.clone(), "kubernetes.default.svc".into()];
+        let mut names = vec![site.endpoint.name.to_string(), address.clone(), "kubernetes.default.svc".into()];
         names.push(format!("kubernetes.default.svc.{}", site.kubernetes.dns_domain));
         names.extend(site.kubernetes.service_cidr.value.nth(1).map(|first: IpAddr| first.to_string()));
         let authority = Some(needs.cluster_ca.clone());
@@ -42,7 +42,7 @@ fn servers(context: &Context<'_>, host: &site::Host) -> Vec<Server> {
     }
     if host.is(Role::Registry) {
         let authority = Some(needs.registry_ca.clone());
-        let names = vec![site.registry.name.clone()];
+        let names = vec![site.registry.name.to_string()];
         servers.push(Server { what: "registry", port: site.registry.port, authority, names });
     }
     servers

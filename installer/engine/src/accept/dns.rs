@@ -12,6 +12,7 @@ use super::finding::Finding;
 use super::probe::{self, Line, words};
 use crate::host::Command;
 use crate::site::file::Role;
+use crate::site::types::DnsName;
 
 const FIX: &str = "see the CoreDNS pods' logs and its Corefile (ConfigMap kube-system/coredns), and that UDP and TCP port 53 \
                    reach it from that node";
@@ -108,10 +109,10 @@ pub(super) async fn site(context: &Context<'_>) -> Vec<Finding> {
         one_of: Vec::new(),
         tcp: false,
     };
-    let name = site.registry.name.clone();
+    let name = site.registry.name.to_string();
     let mut questions = vec![Question { name, all: Vec::new(), one_of: registries, tcp: false }];
     questions.extend(site.dns.names.iter().map(|(name, address)| exact(name, address)));
-    let below = |(zone, address): (&String, &IpAddr)| exact(&format!("{}.{zone}", context.token), address);
+    let below = |(zone, address): (&DnsName, &IpAddr)| exact(&format!("{}.{zone}", context.token), address);
     questions.extend(site.dns.wildcards.iter().map(below));
     everywhere(context, &questions).await
 }

@@ -203,11 +203,12 @@ fn taints(host: &Host, schedule_control_plane: bool) -> BTreeSet<String> {
     let closed = host.is(Role::ControlPlane) && !host.is(Role::Worker) && !schedule_control_plane;
     let kept = closed.then(|| format!("{CONTROL_PLANE}:NoSchedule"));
     // `key=:Effect` and `key:Effect` are the same taint.
-    host.taints.iter().map(|taint| taint.replace("=:", ":")).chain(kept).collect()
+    host.taints.iter().map(|taint| taint.to_string().replacen("=:", ":", 1)).chain(kept).collect()
 }
 
 fn labels(host: &Host) -> BTreeMap<String, String> {
-    let mut labels = host.labels.clone();
+    let own = host.labels.iter().map(|(key, value)| (key.to_string(), value.to_string()));
+    let mut labels: BTreeMap<String, String> = own.collect();
     if host.is(Role::ControlPlane) {
         labels.insert(CONTROL_PLANE.to_owned(), String::new());
     }

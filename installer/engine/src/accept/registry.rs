@@ -53,7 +53,7 @@ async fn ask(
 ) -> Result<u16, Unseen> {
     let registry = &context.site.registry;
     let (mut stream, served) = tls::connect(connection, &address.to_string(), registry.port, &registry.name).await?;
-    served.verify(&context.needs.registry_ca, std::slice::from_ref(&registry.name))?;
+    served.verify(&context.needs.registry_ca, &[registry.name.to_string()])?;
     Ok(http::get(&mut stream, &registry.authority(), "/v2/", authorization).await?.0)
 }
 

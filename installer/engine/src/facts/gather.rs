@@ -72,13 +72,13 @@ pub fn script_about(paths: &[String]) -> String {
 pub fn paths_of(site: &Site, host: &site::Host) -> Vec<String> {
     let mut paths = BTreeSet::new();
     if host.is(Role::Etcd) {
-        paths.extend([site.etcd.data_dir.clone(), site.etcd.snapshot_dir.clone()]);
+        paths.extend([site.etcd.data_dir.to_string(), site.etcd.snapshot_dir.to_string()]);
     }
     if host.is(Role::Registry) {
-        paths.insert(site.registry.data_dir.clone());
+        paths.insert(site.registry.data_dir.to_string());
     }
     if host.is_node() && site.storage.kind == StorageKind::LocalPath {
-        paths.insert(site.storage.path.clone());
+        paths.insert(site.storage.path.to_string());
     }
     paths.into_iter().collect()
 }

@@ -52,7 +52,8 @@ fn parameters(
     parameters.distinguished_name.push(DnType::CommonName, subject);
     let day = |seconds: i64| {
         let (year, month, day) = civil(seconds.div_euclid(DAY));
-        date_time_ymd(year, month, day)
+        // Certificates have four digits for the year, and the library panics beyond them.
+        if year > 9999 { date_time_ymd(9999, 12, 31) } else { date_time_ymd(year, month, day) }
     };
     parameters.not_before = day(validity.from.unix() - DAY);
     parameters.not_after = day(validity.from.unix() + i64::from(validity.days) * DAY);

@@ -42,8 +42,8 @@ pub const VRRP_PASSWORD: &str = "endpoint/vrrp.password";
 pub fn prepare(site: &Site, vault: &mut Vault, now: Timestamp) -> Result<Vec<String>, VaultError> {
     let held: BTreeSet<String> = vault.names().map(str::to_owned).collect();
     let mut again = Vec::new();
-    let days = site.kubernetes.certificate_days;
-    let long = Validity { from: now, days: site.kubernetes.authority_years * 365 };
+    let days = site.kubernetes.certificate_days.get();
+    let long = Validity { from: now, days: site.kubernetes.authority_years.get().saturating_mul(365) };
     let short = Validity { from: now, days };
     let mut made = false;
     for (name, subject) in [
@@ -76,7 +76,7 @@ pub fn prepare(site: &Site, vault: &mut Vault, now: Timestamp) -> Result<Vec<Str
     }
     for host in site.with(Role::Registry) {
         let mut subjects = names(host);
-        subjects.push(site.registry.name.clone());
+        subjects.push(site.registry.name.to_string());
         let name = format!("registry/{}", host.name);
         leaf(vault, &name, "registry/ca", &site.registry.name, Purpose::Server, &subjects)?;
     }

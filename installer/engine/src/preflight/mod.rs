@@ -43,6 +43,6 @@ pub use measurements::{Bind, Dial, Dialled, Fsync, HostMeasurement, Measurements
 pub use ports::{From, PORTS, Port, dials, listens};
 pub use registry::CHECKS;
 pub use run::check;
-pub use settings::{Unknown, unknown_names};
+pub use settings::{Unknown, say_unknown_names, unknown_names};
 pub use sysctls::{Sysctl, Wanted, wanted_sysctls};
 pub use table::{document, render};

@@ -109,10 +109,10 @@ fn interface(on: &OnHost<'_>) -> Seen {
     }
     let interfaces = &on.facts.network.interfaces;
     if let Some(named) = &on.site().network.interface {
-        return match interfaces.get(named) {
+        return match interfaces.get(named.as_str()) {
             None => Seen::bad(format!("there is no {named}")),
             Some(one) if one.addresses.is_empty() => Seen::bad(format!("{named} has no address")),
-            Some(_) => Seen::good(named.clone()),
+            Some(_) => Seen::good(named.to_string()),
         };
     }
     let Some((holder, ..)) = on.facts.network.holding(on.host.internal) else {

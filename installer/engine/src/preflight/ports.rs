@@ -89,7 +89,7 @@ fn virtual_address(site: &Site, host: &Host) -> bool {
 }
 
 /// All ports. Numbers are the components' own defaults, which ferry keeps.
-pub const PORTS: [Port; 18] = [
+pub const PORTS: [Port; 19] = [
     port(6443, Tcp, "kube-apiserver", From::Hosts, control_plane),
     port(2379, Tcp, "etcd, for clients", From::Role(Role::ControlPlane), etcd),
     port(2380, Tcp, "etcd, between members", From::Role(Role::Etcd), etcd),
@@ -106,6 +106,10 @@ pub const PORTS: [Port; 18] = [
     port(8472, Udp, "flannel, VXLAN", From::Nodes, flannel_vxlan),
     port(10260, Tcp, "flannel, health", From::Itself, flannel),
     Port { number: |site| Some(site.registry.port), ..port(0, Tcp, "registry", From::Hosts, registry) },
+    Port {
+        number: |site| Some(site.registry.push_port()),
+        ..port(0, Tcp, "registry, for content", From::Itself, registry)
+    },
     Port { number: |site| Some(site.endpoint.port), ..port(0, Tcp, "API balancer", From::Hosts, balancer) },
     Port {
         number: |site| Some(health_port(site)),
@@ -195,7 +199,10 @@ mod tests {
         let of = |name: &str| -> Vec<u16> {
             listens(&site, site.host(name).unwrap()).map(|port| port.number(&site)).collect()
         };
-        assert_eq!(of("node1"), [6443, 2379, 2380, 2381, 10250, 10248, 10249, 10256, 10257, 10259, 4789, 9099, 5000]);
+        assert_eq!(
+            of("node1"),
+            [6443, 2379, 2380, 2381, 10250, 10248, 10249, 10256, 10257, 10259, 4789, 9099, 5000, 5001]
+        );
         assert_eq!(of("node2"), [10250, 10248, 10249, 10256, 4789, 9099]);
     }
 

@@ -81,5 +81,5 @@ fn waiver(site: &Site, check: &Check, host: Option<&str>) -> Option<String> {
     let mut here = named.filter(|waiver| {
         waiver.hosts.is_empty() || host.is_some_and(|host| waiver.hosts.iter().any(|one| one.value == host))
     });
-    here.next().map(|waiver| waiver.reason.clone())
+    here.next().map(|waiver| waiver.reason.to_string())
 }

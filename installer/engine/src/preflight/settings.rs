@@ -1,8 +1,11 @@
 //! Whether the checks that a site's waivers and thresholds name are there, and can be waived or measured.
 
+use ferry_bundle_format::yaml::Problems;
+
 use super::{CHECKS, Severity};
 use crate::accept;
-use crate::site::Site;
+use crate::site::file::SiteFile;
+use crate::site::{Site, distance};
 
 /// Names in a site file that can't mean what they say.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -11,27 +14,43 @@ pub struct Unknown(pub Vec<String>);
 
 /// Says every waiver and threshold that names no check, a check without a limit, or one that can't be waived.
 pub fn unknown_names(site: &Site) -> Result<(), Unknown> {
-    let mut wrong = Vec::new();
-    for waiver in &site.waivers {
-        let id = waiver.check.value.as_str();
-        match CHECKS.iter().find(|check| check.id == id) {
-            None if is_acceptance(id) => {}
-            None => wrong.push(format!("line {}: there is no check {id}{}", waiver.check.line, near(id))),
-            Some(check) if check.severity == Severity::Strict => {
-                wrong.push(format!("line {}: {id} can't be waived: {}", waiver.check.line, check.fix));
-            }
-            Some(_) => {}
-        }
-    }
-    for id in site.thresholds.keys() {
-        match CHECKS.iter().find(|check| check.id == id) {
-            None if is_acceptance(id) => {}
-            None => wrong.push(format!("thresholds: there is no check {id}{}", near(id))),
-            Some(check) if check.limit.is_none() => wrong.push(format!("thresholds: {id} compares with no number")),
-            Some(_) => {}
-        }
-    }
+    let waivers = site.waivers.iter().filter_map(|waiver| {
+        let line = waiver.check.line;
+        wrong_waiver(&waiver.check.value).map(|why| format!("line {line}: {why}"))
+    });
+    let limits = site.thresholds.keys().filter_map(|id| Some(format!("thresholds: {}", wrong_limit(id)?)));
+    let wrong: Vec<String> = waivers.chain(limits).collect();
     if wrong.is_empty() { Ok(()) } else { Err(Unknown(wrong)) }
+}
+
+/// Likewise, of a site file that is being read.
+pub fn say_unknown_names(file: &SiteFile, problems: &mut Problems) {
+    for waiver in &file.waivers {
+        if let Some(why) = wrong_waiver(&waiver.check.value) {
+            problems.add(&waiver.check, why, None);
+        }
+    }
+    for (id, why) in file.thresholds.keys().filter_map(|id| Some((id, wrong_limit(id)?))) {
+        problems.add_at(id, format!("thresholds: {why}"), None);
+    }
+}
+
+fn wrong_waiver(id: &str) -> Option<String> {
+    match CHECKS.iter().find(|check| check.id == id) {
+        None if is_acceptance(id) => None,
+        None => Some(format!("there is no check {id}{}", near(id))),
+        Some(check) if check.severity == Severity::Strict => Some(format!("{id} can't be waived: {}", check.fix)),
+        Some(_) => None,
+    }
+}
+
+fn wrong_limit(id: &str) -> Option<String> {
+    match CHECKS.iter().find(|check| check.id == id) {
+        None if is_acceptance(id) => None,
+        None => Some(format!("there is no check {id}{}", near(id))),
+        Some(check) if check.limit.is_none() => Some(format!("{id} compares with no number")),
+        Some(_) => None,
+    }
 }
 
 /// Whether it is a check, or a topic of checks, of the running cluster.
@@ -55,22 +74,6 @@ fn near(id: &str) -> String {
         || CHECKS.iter().map(|check| check.id).filter(|one| one.split('.').next() == Some(topic)).collect();
     let list: Vec<&str> = if alike.is_empty() { same_topic() } else { alike };
     if list.is_empty() { String::new() } else { format!("; did you mean {}?", list.join(", ")) }
-}
-
-/// How many letters have to be put in, taken out or changed (Levenshtein).
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, y) in b.iter().enumerate() {
-            let change = diagonal + usize::from(x != *y);
-            diagonal = row[j + 1];
-            row[j + 1] = change.min(diagonal + 1).min(row[j] + 1);
-        }
-    }
-    row[b.len()]
 }
 
 #[cfg(test)]
@@ -101,10 +104,5 @@ waivers:
             assert!(said.contains(expected), "{expected} in {said}");
         }
         assert_eq!(said.lines().count(), 5);
-    }
-
-    #[test]
-    fn distances_are_those_of_levenshtein() {
-        assert_eq!((distance("kitten", "sitting"), distance("", "ab"), distance("ab", "ab")), (3, 2, 0));
     }
 }

@@ -1,41 +1,80 @@
 //! From the file to a [`Site`]: defaults, references, and everything that is wrong, with its place.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 
 use ferry_bundle_format::Digest;
-use ferry_bundle_format::yaml::{self, Problems};
+use ferry_bundle_format::yaml::Problems;
 
+use super::check_settings::settings;
 use super::file::{
     Auth, Bastion, Encapsulation, EndpointKind, HostEntry, NetworkKind, Nothing, Privilege, Role, SiteFile, Ssh,
 };
+use super::shape::{self, nearest};
+use super::types::dns_name::is_label;
+use super::types::text::shown;
+use super::types::{DnsName, Port, SshFingerprint};
 use super::{Cidr, Endpoint, Host, Jump, Registry, Site};
 
-/// Understands a site file, or says everything that is wrong with it.
+/// What the file itself does not say.
+pub struct Outside<'a> {
+    /// The address that a host's DNS name has, in the cluster of that name: the first argument is the cluster's.
+    pub resolve: &'a dyn Fn(&str, &str) -> Option<IpAddr>,
+    /// Says what else is wrong.
+    pub more: &'a dyn Fn(&SiteFile, &mut Problems),
+}
+
+/// Understands a site file, or says everything that is wrong with it. Hosts by DNS name need `internalAddress`.
 pub fn read(file: &Path, text: &str) -> Result<Site, Problems> {
-    let raw: SiteFile = yaml::read(file, text)?;
-    let mut problems = Problems::new(file, text);
+    read_with(file, text, &Outside { resolve: &|_, _| None, more: &|_, _| () })
+}
+
+/// Likewise, with what is known otherwise.
+pub fn read_with(file: &Path, text: &str, outside: &Outside<'_>) -> Result<Site, Problems> {
+    let (raw, mut problems, checked) = shape::read(file, text)?;
+    // What follows only from what has been taken out is not said.
+    let mut unsaid = Problems::new(file, text);
+    let cluster = raw.cluster.value.as_str();
     names(&raw, &mut problems);
-    ranges(&raw, &mut problems);
-    network(&raw, &mut problems);
-    let domain = raw.domain.as_ref().map_or_else(|| format!("{}.local", raw.cluster.value), |at| at.value.clone());
+    let domain = domain(&raw, &mut problems);
+    let resolved = |entry: &HostEntry| internal(entry).or_else(|| (outside.resolve)(cluster, &entry.address.value));
+    let internal: Vec<Option<IpAddr>> = raw.hosts.iter().map(resolved).collect();
+    addresses(&raw, &internal, &mut problems);
+    let ranges_known = !checked.lacks("kubernetes");
+    ranges(&raw, &internal, if ranges_known { &mut problems } else { &mut unsaid });
+    network(&raw, if ranges_known && !checked.lacks("network") { &mut problems } else { &mut unsaid });
+    settings(&raw, &mut problems);
+    (outside.more)(&raw, &mut problems);
     let bastions: BTreeMap<&str, &Bastion> = raw.bastions.iter().map(|b| (b.name.value.as_str(), b)).collect();
-    let hosts: Vec<Host> = raw.hosts.iter().filter_map(|entry| host(entry, &raw, &bastions, &mut problems)).collect();
-    roles(&raw, &hosts, &mut problems);
-    waivers(&raw, &mut problems);
+    let each = raw.hosts.iter().zip(&internal);
+    let hosts: Vec<Host> = each.map(|(entry, at)| host(entry, *at, &raw, &bastions, &mut problems)).collect();
+    for entry in &raw.hosts {
+        vias(entry, &raw, &bastions, if checked.lacks("bastions") { &mut unsaid } else { &mut problems });
+    }
+    if checked.has_all_hosts() {
+        roles(&raw, &hosts, if checked.lacks("kubernetes") { &mut unsaid } else { &mut problems });
+        waivers(&raw, &mut problems);
+    }
     let masters = hosts.iter().filter(|host| host.is(Role::ControlPlane)).count();
-    let endpoint = endpoint(&raw, &domain, masters, &mut problems);
+    let endpoint = endpoint(
+        &raw,
+        &domain,
+        masters,
+        &internal,
+        if checked.lacks("endpoint") || !checked.has_all_hosts() { &mut unsaid } else { &mut problems },
+    );
     let registry = Registry {
-        name: raw.registry.name.clone().unwrap_or_else(|| format!("registry.{domain}")),
-        port: raw.registry.port,
+        name: raw.registry.name.clone().unwrap_or_else(|| below("registry", &domain)),
+        port: raw.registry.port.get(),
         data_dir: raw.registry.data_dir.clone(),
     };
+    problems.hide(&checked.secret);
     problems.or_else(Site {
         file: file.to_owned(),
         digest: Digest::of(text.as_bytes()),
         cluster: raw.cluster.value,
-        domain,
+        domain: domain.to_string(),
         vault: raw.vault,
         hosts,
         endpoint,
@@ -51,29 +90,28 @@ pub fn read(file: &Path, text: &str) -> Result<Site, Problems> {
     })
 }
 
-/// Whether `text` is a DNS label (RFC 1123), lower case.
-fn is_label(text: &str, longest: usize) -> bool {
-    let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    !text.is_empty()
-        && text.len() <= longest
-        && text.chars().all(inner)
-        && !text.starts_with('-')
-        && !text.ends_with('-')
+/// The site's domain: its own, or that of the cluster's name.
+fn domain(raw: &SiteFile, problems: &mut Problems) -> DnsName {
+    let Some(domain) = &raw.domain else {
+        // A cluster's name that is none has been said already.
+        let named = format!("{}.local", raw.cluster.value).parse();
+        return named.unwrap_or_else(|_| DnsName::placeholder());
+    };
+    if domain.value.len() > 200 {
+        problems.add(domain, "the domain is longer than 200 characters", Some("names of hosts are put before it"));
+    }
+    domain.value.clone()
 }
 
-fn is_domain(text: &str) -> bool {
-    text.len() <= 253 && text.split('.').all(|label| is_label(label, 63))
+/// `label.domain`. A domain that leaves no room for it has been refused.
+fn below(label: &str, domain: &DnsName) -> DnsName {
+    format!("{label}.{domain}").parse().unwrap_or_else(|_| domain.clone())
 }
 
 fn names(raw: &SiteFile, problems: &mut Problems) {
     let lower = Some("lower case letters, digits and `-`, not at the ends");
     if !is_label(&raw.cluster.value, 40) {
-        problems.add(&raw.cluster, format!("{:?} is no cluster name", raw.cluster.value), lower);
-    }
-    if let Some(domain) = &raw.domain
-        && !is_domain(&domain.value)
-    {
-        problems.add(domain, format!("{:?} is no domain", domain.value), lower);
+        problems.add(&raw.cluster, format!("{} is no cluster name", shown(&raw.cluster.value)), lower);
     }
     let mut seen = BTreeMap::new();
     for (what, name) in raw
@@ -83,26 +121,38 @@ fn names(raw: &SiteFile, problems: &mut Problems) {
         .chain(raw.bastions.iter().map(|bastion| ("bastion", &bastion.name)))
     {
         let text = name.value.as_str();
-        if !is_domain(text) || text.split('.').next().is_some_and(|label| label.len() > 63) {
-            problems.add(name, format!("{text:?} is no {what} name"), lower);
+        if text.len() > 63 || text.parse::<DnsName>().is_err() {
+            problems.add(name, format!("{} is no {what} name", shown(text)), lower);
         }
         if let Some(line) = seen.insert(text, name.line) {
             problems.add(name, format!("{what} {text} is there already, on line {line}"), None);
         }
     }
-    let mut addresses: BTreeMap<String, &str> = BTreeMap::new();
-    for host in &raw.hosts {
-        let internal =
-            host.internal_address.as_ref().map_or_else(|| host.address.value.clone(), |a| a.value.to_string());
-        if let Some(other) = addresses.insert(internal.clone(), &host.name.value) {
-            problems.add(&host.name, format!("{internal} is the address of {other} too"), None);
+}
+
+/// Each host has an address of its own, which is known.
+fn addresses(raw: &SiteFile, internal: &[Option<IpAddr>], problems: &mut Problems) {
+    let mut seen: BTreeMap<IpAddr, &str> = BTreeMap::new();
+    for (host, address) in raw.hosts.iter().zip(internal) {
+        let Some(address) = *address else {
+            let message =
+                format!("{} is a name that has no address here, so internalAddress is needed", host.address.value);
+            problems.add(&host.address, message, Some("give the address by which the other hosts reach it"));
+            continue;
+        };
+        if address.is_loopback() || address.is_unspecified() || address.is_multicast() {
+            let message = format!("{address} is no address by which other hosts reach {}", host.name.value);
+            problems.add(&host.address, message, Some("give its own address, or internalAddress"));
+        }
+        if let Some(other) = seen.insert(address, &host.name.value) {
+            problems.add(&host.name, format!("{address} is the address of {other} too"), None);
         }
     }
 }
 
 /// kubeadm's own limits of address ranges: at least 10 Service addresses and at most 20 bits of them, a node's
 /// share at most 16 bits longer than the pods' (cmd/kubeadm/app/constants).
-fn ranges(raw: &SiteFile, problems: &mut Problems) {
+fn ranges(raw: &SiteFile, internal: &[Option<IpAddr>], problems: &mut Problems) {
     let (pods, services) = (&raw.kubernetes.pod_cidr, &raw.kubernetes.service_cidr);
     let place = if pods.line > 0 { pods } else { services };
     if pods.value.overlaps(&services.value) {
@@ -126,7 +176,7 @@ fn ranges(raw: &SiteFile, problems: &mut Problems) {
             problems.add(place, format!("{} has room for {shares} nodes, not for {nodes}", pods.value), None);
         }
         let addresses = 1_u128.checked_shl(u32::from(pods.value.bits() - share)).unwrap_or(u128::MAX);
-        if u128::from(raw.kubernetes.max_pods) > addresses.saturating_sub(2) {
+        if u128::from(raw.kubernetes.max_pods.get()) > addresses.saturating_sub(2) {
             let message = format!("maxPods {} do not fit into a /{share}", raw.kubernetes.max_pods);
             problems.add(place, message, Some("a node's share has that many addresses less two"));
         }
@@ -134,8 +184,8 @@ fn ranges(raw: &SiteFile, problems: &mut Problems) {
         let message = format!("nodePrefix {share} does not divide {}", pods.value);
         problems.add(place, message, Some("it must be longer than the pods' prefix, by at most 16"));
     }
-    for host in &raw.hosts {
-        let Some(address) = internal(host) else { continue };
+    for (host, address) in raw.hosts.iter().zip(internal) {
+        let Some(address) = *address else { continue };
         for (what, range) in [("pods", &pods.value), ("Services", &services.value)] {
             if range.contains(address) {
                 problems.add(&host.address, format!("{address} lies inside the {what}' range {range}"), None);
@@ -176,61 +226,74 @@ fn is_node(host: &HostEntry) -> bool {
 }
 
 fn internal(host: &HostEntry) -> Option<IpAddr> {
-    host.internal_address.as_ref().map(|at| at.value).or_else(|| host.address.value.parse().ok())
+    host.internal_address.as_ref().map(|at| at.value).or_else(|| host.address.value.ip())
 }
 
 fn host(
     entry: &HostEntry,
+    internal: Option<IpAddr>,
     raw: &SiteFile,
     bastions: &BTreeMap<&str, &Bastion>,
     problems: &mut Problems,
-) -> Option<Host> {
-    let Some(internal) = internal(entry) else {
-        let message = format!("{} is a name, so internalAddress is needed", entry.address.value);
-        problems.add(&entry.address, message, Some("give the address by which the other hosts reach it"));
-        return None;
-    };
+) -> Host {
     if entry.roles.is_empty() {
         problems.add(&entry.name, format!("{} has no role", entry.name.value), Some("roles: [worker]"));
     }
+    let mut taints = BTreeMap::new();
     for taint in &entry.taints {
-        let effect = taint.value.rsplit_once(':').map(|(_, effect)| effect);
-        if !matches!(effect, Some("NoSchedule" | "PreferNoSchedule" | "NoExecute")) {
-            problems.add(taint, format!("{:?} is no taint", taint.value), Some("key=value:NoSchedule"));
+        if taints.insert((&taint.value.key, taint.value.effect), taint.line).is_some() {
+            let message = format!("{} has two taints with this key and effect", entry.name.value);
+            problems.add(taint, message, Some("the API server takes one of each key and effect: remove one"));
         }
     }
     let mut way = Vec::new();
     for name in entry.ssh.via.as_ref().or(raw.ssh.via.as_ref()).into_iter().flatten() {
-        match bastions.get(name.value.as_str()) {
-            Some(b) => way.push(jump(&b.name.value, &b.address, &b.ssh, &raw.ssh, b.host_key.as_deref())),
-            None => problems.add(name, format!("there is no bastion {}", name.value), Some("list it under `bastions`")),
+        if let Some(b) = bastions.get(name.value.as_str()) {
+            way.push(jump(&b.name.value, &b.address, &b.ssh, &raw.ssh, b.host_key.as_ref()));
         }
     }
-    way.push(jump(&entry.name.value, &entry.address.value, &entry.ssh, &raw.ssh, entry.host_key.as_deref()));
+    way.push(jump(&entry.name.value, &entry.address.value, &entry.ssh, &raw.ssh, entry.host_key.as_ref()));
     let user = way.last().map(|jump| jump.user.clone()).unwrap_or_default();
     let privilege = entry.ssh.privilege.clone().or_else(|| raw.ssh.privilege.clone());
     let privilege =
         privilege.unwrap_or(if user == "root" { Privilege::None(Nothing {}) } else { Privilege::Sudo(Nothing {}) });
     let roles: BTreeSet<Role> = entry.roles.iter().copied().collect();
-    Some(Host {
+    Host {
         name: entry.name.value.clone(),
         way,
-        internal,
+        // Without one the file has been refused, and is read on only for what else is wrong.
+        internal: internal.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
         roles: roles.into_iter().collect(),
         privilege,
         labels: entry.labels.clone(),
         taints: entry.taints.iter().map(|taint| taint.value.clone()).collect(),
-    })
+    }
 }
 
-fn jump(name: &str, address: &str, own: &Ssh, site: &Ssh, host_key: Option<&str>) -> Jump {
+/// Every bastion that a host names is there.
+fn vias(entry: &HostEntry, raw: &SiteFile, bastions: &BTreeMap<&str, &Bastion>, problems: &mut Problems) {
+    for name in entry.ssh.via.as_ref().or(raw.ssh.via.as_ref()).into_iter().flatten() {
+        if !bastions.contains_key(name.value.as_str()) {
+            let near = nearest(&name.value, bastions.keys().copied()).map(|near| format!("did you mean `{near}`?"));
+            let hint = near.as_deref().unwrap_or("list it under `bastions`");
+            // The site's own `via` holds for many hosts and is said once.
+            let message = format!("there is no bastion {}", shown(&name.value));
+            let said = problems.list.iter().any(|one| (one.line, one.column) == (name.line, name.column));
+            if !said {
+                problems.add(name, message, Some(hint));
+            }
+        }
+    }
+}
+
+fn jump(name: &str, address: &str, own: &Ssh, site: &Ssh, host_key: Option<&SshFingerprint>) -> Jump {
     Jump {
         name: name.to_owned(),
         address: address.to_owned(),
-        port: own.port.or(site.port).unwrap_or(22),
-        user: own.user.clone().or_else(|| site.user.clone()).unwrap_or_else(|| "root".into()),
+        port: own.port.or(site.port).map_or(22, Port::get),
+        user: own.user.as_ref().or(site.user.as_ref()).map_or_else(|| "root".to_owned(), ToString::to_string),
         auth: own.auth.clone().or_else(|| site.auth.clone()).unwrap_or_else(|| vec![Auth::Agent(Nothing {})]),
-        host_key: host_key.map(str::to_owned),
+        host_key: host_key.map(ToString::to_string),
         legacy_algorithms: own.legacy_algorithms.clone().or_else(|| site.legacy_algorithms.clone()).unwrap_or_default(),
     }
 }
@@ -258,7 +321,13 @@ fn roles(raw: &SiteFile, hosts: &[Host], problems: &mut Problems) {
     }
 }
 
-fn endpoint(raw: &SiteFile, domain: &str, masters: usize, problems: &mut Problems) -> Endpoint {
+fn endpoint(
+    raw: &SiteFile,
+    domain: &DnsName,
+    masters: usize,
+    internal: &[Option<IpAddr>],
+    problems: &mut Problems,
+) -> Endpoint {
     let entry = &raw.endpoint;
     let kind = entry.kind.unwrap_or(if masters == 1 { EndpointKind::Direct } else { EndpointKind::Local });
     if kind == EndpointKind::Direct && masters > 1 {
@@ -266,42 +335,33 @@ fn endpoint(raw: &SiteFile, domain: &str, masters: usize, problems: &mut Problem
     }
     let needs = matches!(kind, EndpointKind::Vip | EndpointKind::External);
     if needs && entry.address.is_none() {
-        problems.add_whole("this kind of endpoint needs endpoint.address", None);
+        let hint = Some("the address that is or will be the API's");
+        problems.add_at("endpoint", "this kind of endpoint needs endpoint.address", hint);
     }
     if let Some(address) = &entry.address {
-        let taken = raw.hosts.iter().find(|host| internal(host).is_some_and(|ip| ip.to_string() == address.value));
-        if let (Some(host), EndpointKind::Vip) = (taken, kind) {
+        let taken = raw.hosts.iter().zip(internal).find(|(_, at)| **at == Some(address.value));
+        if let (Some((host, _)), EndpointKind::Vip) = (taken, kind) {
             problems.add(address, format!("the virtual address is that of host {}", host.name.value), None);
         }
-        if address.value.parse::<IpAddr>().is_err() {
-            let hint = "hosts find the API's name in /etc/hosts, so that they depend on no name server";
-            problems.add(address, format!("{:?} is no IP address", address.value), Some(hint));
-        }
     }
-    if entry.router_id == Some(0) {
-        problems.add_whole("endpoint.routerId is 1 to 255", Some("leave it out: the site gets one of its own"));
-    }
-    if kind == EndpointKind::Vip && entry.port == Some(6443) {
+    if kind == EndpointKind::Vip && entry.port.map(Port::get) == Some(6443) {
         problems.add_whole("the API servers have port 6443 themselves", Some("give the virtual address another port"));
     }
     Endpoint {
         kind,
-        name: format!("api.{domain}"),
-        port: entry.port.unwrap_or(if kind == EndpointKind::Direct { 6443 } else { 8443 }),
-        address: entry.address.as_ref().map(|at| at.value.clone()),
-        router_id: entry.router_id,
+        name: below("api", domain),
+        port: entry.port.map_or(if kind == EndpointKind::Direct { 6443 } else { 8443 }, Port::get),
+        address: entry.address.as_ref().map(|at| at.value.to_string()),
+        router_id: entry.router_id.and_then(|id| u8::try_from(id.get()).ok()),
         interface: entry.interface.clone(),
     }
 }
 
 fn waivers(raw: &SiteFile, problems: &mut Problems) {
     for waiver in &raw.waivers {
-        if waiver.reason.trim().is_empty() {
-            problems.add(&waiver.check, format!("the waiver of {} gives no reason", waiver.check.value), None);
-        }
         for host in &waiver.hosts {
             if !raw.hosts.iter().any(|entry| entry.name.value == host.value) {
-                problems.add(host, format!("there is no host {}", host.value), None);
+                problems.add(host, format!("there is no host {}", shown(&host.value)), None);
             }
         }
     }
@@ -365,18 +425,18 @@ hosts:
             .replace("name: two", "name: one")
             .replace("via: [gate]", "via: [gone]")
             .replace("etcd, ", "")
-            + "kubernetes: {podCIDR: 10.0.0.0/16, serviceCIDR: 10.0.0.0/8}\nwaivers: [{check: x, reason: '', hosts: [three]}]\n";
+            + "kubernetes: {podCIDR: 10.0.0.0/16, serviceCIDR: 10.0.0.0/8}\nwaivers: [{check: x, reason: '', hosts: [four]}, {check: x, reason: r, hosts: [three]}]\n";
         let found = complaints(&text).join("\n");
         for expected in [
             "3: \"Demo_1\" is no cluster name",
             "is there already, on line 9",
-            "there is no bastion gone",
+            "there is no bastion \"gone\"",
             "0 hosts have the role etcd",
             "share addresses",
             "too few or too many Services",
             "10.0.0.11 lies inside the pods' range",
-            "gives no reason",
-            "there is no host three",
+            "\"\" says nothing",
+            "there is no host \"three\"",
         ] {
             assert!(found.contains(expected), "{expected} in {found}");
         }

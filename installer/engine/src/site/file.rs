@@ -1,4 +1,6 @@
 //! The site file as it is written: every key, its meaning, its default. The JSON Schema is made from these types.
+//!
+//! A field that is a `String` here and has a type of its own in the schema is checked against that type by [`super::shape`].
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -9,6 +11,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use super::settings::*;
+use super::types::{
+    Address, CheckId, DnsName, EnvironmentName, FileName, LabelKey, LabelValue, Line, Port, SshFingerprint, Taint,
+    UserName,
+};
 
 /// The kind of this document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -29,7 +35,7 @@ pub struct SiteFile {
     pub cluster: At<String>,
     /// The domain of the site's own names: `api.<domain>`, `registry.<domain>`. Default `<cluster>.local`.
     #[serde(default)]
-    pub domain: Option<At<String>>,
+    pub domain: Option<At<DnsName>>,
     /// Where ferry keeps the keys it makes for the cluster, and what protects them.
     pub vault: Vault,
     /// How to log in, for all hosts that say nothing else.
@@ -77,9 +83,9 @@ pub struct SiteFile {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub enum SecretRef {
     /// Asked for on the terminal, with this text.
-    Prompt(String),
+    Prompt(#[schemars(with = "Line")] String),
     /// The value of this environment variable.
-    Env(String),
+    Env(#[schemars(with = "EnvironmentName")] String),
     /// A value in an age file.
     Age(AgeRef),
 }
@@ -89,11 +95,14 @@ pub enum SecretRef {
 #[serde(deny_unknown_fields)]
 pub struct AgeRef {
     /// The file, relative to the site file.
+    #[schemars(with = "FileName")]
     pub file: String,
     /// The name of the value in it.
+    #[schemars(with = "Line")]
     pub name: String,
     /// The age identity file that opens it; without it a passphrase is asked for.
     #[serde(default)]
+    #[schemars(with = "Option<FileName>")]
     pub identity: Option<String>,
 }
 
@@ -104,7 +113,7 @@ pub enum Vault {
     /// A passphrase.
     Passphrase(SecretRef),
     /// An age identity file (`AGE-SECRET-KEY-…`), relative to the site file.
-    Identity(String),
+    Identity(#[schemars(with = "FileName")] String),
 }
 
 /// How to log in. What a host leaves out it takes from the site's own `ssh`.
@@ -113,10 +122,10 @@ pub enum Vault {
 pub struct Ssh {
     /// The user; default `root`.
     #[serde(default)]
-    pub user: Option<String>,
+    pub user: Option<UserName>,
     /// The port; default 22.
     #[serde(default)]
-    pub port: Option<u16>,
+    pub port: Option<Port>,
     /// Ways to log in, tried in order. Default: the agent.
     #[serde(default)]
     pub auth: Option<Vec<Auth>>,
@@ -128,6 +137,7 @@ pub struct Ssh {
     pub via: Option<Vec<At<String>>>,
     /// Old algorithms to accept beside the modern ones, such as `ssh-rsa`. Stands in the report.
     #[serde(default)]
+    #[schemars(with = "Option<Vec<Line>>")]
     pub legacy_algorithms: Option<Vec<String>>,
 }
 
@@ -153,6 +163,7 @@ pub struct Nothing {}
 #[serde(deny_unknown_fields)]
 pub struct KeyFile {
     /// Its path; `~/` is the home folder, a relative one is relative to the site file.
+    #[schemars(with = "FileName")]
     pub file: String,
     /// Its passphrase, if it has one.
     #[serde(default)]
@@ -180,13 +191,13 @@ pub struct Bastion {
     /// Its name, for `via`.
     pub name: At<String>,
     /// Its address or DNS name.
-    pub address: String,
+    pub address: Address,
     /// How to log in there.
     #[serde(default)]
     pub ssh: Ssh,
     /// The fingerprint of its key, `SHA256:…`, as `ssh-keygen -lf` prints it.
     #[serde(default)]
-    pub host_key: Option<String>,
+    pub host_key: Option<SshFingerprint>,
 }
 
 /// What a host does.
@@ -210,7 +221,7 @@ pub struct HostEntry {
     /// Its host name and node name: RFC 1123, lower case, at most 63.
     pub name: At<String>,
     /// Where SSH goes: an address or a DNS name.
-    pub address: At<String>,
+    pub address: At<Address>,
     /// The address by which the other hosts reach it. Default: `address`, if that is an IP address.
     #[serde(default)]
     pub internal_address: Option<At<IpAddr>>,
@@ -221,13 +232,13 @@ pub struct HostEntry {
     pub ssh: Ssh,
     /// The fingerprint of its key, `SHA256:…`. Without it the first one seen is shown, recorded and pinned.
     #[serde(default)]
-    pub host_key: Option<String>,
+    pub host_key: Option<SshFingerprint>,
     /// Node labels.
     #[serde(default)]
-    pub labels: BTreeMap<String, String>,
-    /// Node taints, `key=value:Effect`.
+    pub labels: BTreeMap<LabelKey, LabelValue>,
+    /// Node taints, `key=value:Effect` or `key:Effect`.
     #[serde(default)]
-    pub taints: Vec<At<String>>,
+    pub taints: Vec<At<Taint>>,
 }
 
 /// A check that may fail.
@@ -235,9 +246,10 @@ pub struct HostEntry {
 #[serde(deny_unknown_fields)]
 pub struct Waiver {
     /// The check's id.
+    #[schemars(with = "CheckId")]
     pub check: At<String>,
     /// Why it may fail. Stands in the report that the customer signs.
-    pub reason: String,
+    pub reason: Line,
     /// On which hosts; empty: on all.
     #[serde(default)]
     pub hosts: Vec<At<String>>,

@@ -5,11 +5,17 @@
 //! reference only ([`file::SecretRef`]).
 
 mod check;
+mod check_settings;
 mod cidr;
 pub mod file;
+#[cfg(test)]
+mod mutated;
 mod resolved;
 mod settings;
+mod shape;
+pub mod types;
 
-pub use check::read;
+pub use check::{Outside, read, read_with};
 pub use cidr::{Cidr, CidrError};
 pub use resolved::{Endpoint, Host, Jump, Registry, Site};
+pub(crate) use shape::{distance, nearest};

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use super::file::{Auth, Dns, EndpointKind, Etcd, Kubernetes, Network, Privilege, Role, Storage, Time, Vault, Waiver};
+use super::types::{DataDir, DnsName, Interface, LabelKey, LabelValue, Taint};
 use ferry_bundle_format::Digest;
 
 /// A site that has been understood.
@@ -58,9 +59,9 @@ pub struct Host {
     /// How to become root.
     pub privilege: Privilege,
     /// Node labels.
-    pub labels: BTreeMap<String, String>,
+    pub labels: BTreeMap<LabelKey, LabelValue>,
     /// Node taints.
-    pub taints: Vec<String>,
+    pub taints: Vec<Taint>,
 }
 
 /// One SSH connection on the way to a host.
@@ -88,7 +89,7 @@ pub struct Endpoint {
     /// The kind.
     pub kind: EndpointKind,
     /// The name, `api.<domain>`.
-    pub name: String,
+    pub name: DnsName,
     /// The port.
     pub port: u16,
     /// The virtual or external address.
@@ -96,18 +97,18 @@ pub struct Endpoint {
     /// The VRRP router id.
     pub router_id: Option<u8>,
     /// The interface of a virtual address.
-    pub interface: Option<String>,
+    pub interface: Option<Interface>,
 }
 
 /// The registry.
 #[derive(Debug, Clone)]
 pub struct Registry {
     /// Its name.
-    pub name: String,
+    pub name: DnsName,
     /// Its port.
     pub port: u16,
     /// Where its content lies.
-    pub data_dir: String,
+    pub data_dir: DataDir,
 }
 
 impl Registry {
@@ -115,6 +116,13 @@ impl Registry {
     #[must_use]
     pub fn authority(&self) -> String {
         format!("{}:{}", self.name, self.port)
+    }
+
+    /// The loopback port that accepts content: the one after the public one.
+    #[must_use]
+    pub fn push_port(&self) -> u16 {
+        // The site file is refused where there is none after it.
+        self.port.checked_add(1).unwrap_or(self.port)
     }
 }
 

@@ -108,7 +108,7 @@ mod tests {
         let folder = std::env::temp_dir().join(format!("ferry-list-{}", std::process::id()));
         std::fs::create_dir_all(folder.join("from-node2")).unwrap();
         let mut site = site();
-        site.etcd.snapshot_dir = folder.display().to_string();
+        site.etcd.snapshot_dir = crate::site::types::DataDir::of_test(&folder);
         let run = || {
             String::from_utf8(std::process::Command::new("sh").args(["-c", &list(&site)]).output().unwrap().stdout)
                 .unwrap()

@@ -316,7 +316,7 @@ mod tests {
     fn a_switch_that_was_cut_off_goes_on() {
         let folder = std::env::temp_dir().join(format!("ferry-switch-{}", std::process::id()));
         let mut site = site();
-        site.etcd.data_dir = folder.display().to_string();
+        site.etcd.data_dir = crate::site::types::DataDir::of_test(&folder);
         let script = switch(&site, &Restore { file: String::new(), stamp: "s1".into() });
         let put = |path: &str, text: &str| {
             let path = folder.join(path);

@@ -110,7 +110,7 @@ fn hosts_lines(site: &Site, host: &Host) -> BTreeMap<IpAddr, Vec<String>> {
     }
     // Who dials the name tries each of them.
     for registry in site.with(Role::Registry) {
-        lines.entry(registry.internal).or_default().push(site.registry.name.clone());
+        lines.entry(registry.internal).or_default().push(site.registry.name.to_string());
     }
     let api = match site.endpoint.kind {
         EndpointKind::Direct => site.with(Role::ControlPlane).next().map(|host| host.internal),
@@ -119,10 +119,10 @@ fn hosts_lines(site: &Site, host: &Host) -> BTreeMap<IpAddr, Vec<String>> {
         EndpointKind::Vip | EndpointKind::External => site.endpoint.address.as_ref().and_then(|text| text.parse().ok()),
     };
     if let Some(address) = api {
-        lines.entry(address).or_default().push(site.endpoint.name.clone());
+        lines.entry(address).or_default().push(site.endpoint.name.to_string());
     }
     for (name, address) in &site.dns.names {
-        lines.entry(*address).or_default().push(name.clone());
+        lines.entry(*address).or_default().push(name.to_string());
     }
     lines
 }

@@ -20,6 +20,7 @@ use super::control_plane::{KUBECTL, SERVER_SIDE, objects as applied, objects_fol
 use super::network::up;
 use crate::action::{Action, Content, File, Folder, Run, Subject};
 use crate::site::file::{Encapsulation, Network};
+use crate::site::types::Count;
 use crate::site::{Host, Site};
 use crate::supply::{Supply, SupplyError};
 
@@ -200,7 +201,7 @@ fn config(network: &Network) -> Value {
         "apiVersion": "v1",
         "kind": "ConfigMap",
         "metadata": {"name": "calico-config", "namespace": "kube-system"},
-        "data": {"calico_backend": backend, "veth_mtu": network.mtu.unwrap_or(0).to_string()},
+        "data": {"calico_backend": backend, "veth_mtu": network.mtu.map_or(0, Count::get).to_string()},
     })
 }
 

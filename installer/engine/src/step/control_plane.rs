@@ -191,7 +191,7 @@ pub(super) fn finish(context: &Context<'_>, host: &Host) -> Step {
             actions.push(Action::Run(label.retried(2)));
         }
         for taint in &node.taints {
-            let quoted = quote(taint);
+            let quoted = quote(&taint.to_string());
             let shown = "{range .spec.taints[*]}{.key}={.value}:{.effect}{\"\\n\"}{end}";
             let taint = Run::unless(
                 format!("taint {taint} of {}", node.name),

@@ -108,7 +108,7 @@ fn hosts(site: &Site) -> String {
         names.insert(&site.endpoint.name, address);
     }
     for (name, address) in &site.dns.names {
-        names.insert(name, *address);
+        names.insert(name.as_str(), *address);
     }
     let zones: Vec<String> = names.keys().map(|name| format!("{name}:53")).collect();
     let lines: String = names.iter().map(|(name, address)| format!("       {address} {name}\n")).collect();

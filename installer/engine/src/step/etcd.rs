@@ -5,6 +5,7 @@
 use super::base::PROGRAMS;
 use super::context::{Context, StepBuildError, authority, unit};
 use crate::action::{Action, DataKind, File, Folder, Run, Subject};
+use crate::host::quote;
 use crate::plan::Step;
 use crate::site::Host;
 use crate::site::file::Role;
@@ -97,12 +98,13 @@ printf '%s\n' "$said" | tail -n 3 >&2; exit 1"#;
 pub(super) fn steps(context: &Context<'_>, host: &Host) -> Result<Vec<Step>, StepBuildError> {
     let archive = context.supply.file("etcd.tar.gz", context.arch(host)?)?;
     let data = &context.site.etcd.data_dir;
+    let home = quote(data);
     let mut actions = vec![Action::Run(
         Run::unless(
             "user etcd",
             Subject::User,
             "id etcd && getent group etcd",
-            format!("id etcd >/dev/null 2>&1 || {{ : >/var/lib/ferry/before/user-etcd.made; useradd --system --user-group --no-create-home --home-dir {data} --shell /usr/sbin/nologin etcd; }}"),
+            format!("id etcd >/dev/null 2>&1 || {{ : >/var/lib/ferry/before/user-etcd.made; useradd --system --user-group --no-create-home --home-dir {home} --shell /usr/sbin/nologin etcd; }}"),
         )
         // An account that was there, and only lacks its group, is not ferry's to delete.
         .undone_by("[ ! -e /var/lib/ferry/before/user-etcd.made ] || ! id etcd >/dev/null 2>&1 || userdel etcd"),
@@ -189,8 +191,8 @@ fn filled(text: &str, context: &Context<'_>, host: &Host) -> String {
         ("{others}", others(context, host)),
         ("{members}", members.join(",")),
         ("{peer}", peer(host)),
-        ("{name}", host.name.clone()),
-        ("{cluster}", context.site.cluster.clone()),
+        ("{name}", quote(&host.name)),
+        ("{cluster}", quote(&context.site.cluster)),
     ]
     .iter()
     .fold(text.to_owned(), |text, (word, value)| text.replace(word, value))
@@ -198,7 +200,7 @@ fn filled(text: &str, context: &Context<'_>, host: &Host) -> String {
 
 /// Decided where there are no data yet, and anew when a decision was not followed for ten minutes.
 fn begins(context: &Context<'_>, host: &Host) -> Run {
-    let data = &context.site.etcd.data_dir;
+    let data = quote(&context.site.etcd.data_dir);
     let question = format!("[ -d {data}/member ] || find /etc/etcd/initial.env -mmin -10 | grep .");
     Run::unless("how the member begins", Subject::Other, question, filled(BEGIN, context, host))
         .within(240)
@@ -247,7 +249,7 @@ ETCD_LOG_LEVEL=warn
 ",
         name = host.name,
         data = site.etcd.data_dir,
-        quota = u64::from(site.etcd.quota_gib) << 30,
+        quota = u64::from(site.etcd.quota_gib.get()) << 30,
     )
 }
 

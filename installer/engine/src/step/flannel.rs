@@ -12,6 +12,7 @@ use super::control_plane::{objects as applied, objects_folder};
 use super::network::{bridge, up};
 use crate::action::Action;
 use crate::site::file::Encapsulation;
+use crate::site::types::Count;
 use crate::site::{Host, Site};
 
 /// The image of the daemon.
@@ -25,7 +26,7 @@ pub(super) fn files(context: &Context<'_>, host: &Host) -> Result<Vec<Action>, S
     let named = context.site.network.interface.as_deref().and_then(|name| facts.network.interfaces.get(name));
     let carries = named.or_else(|| facts.network.holding(host.internal).map(|(_, interface, _)| interface));
     let rest = carries.map(|interface| interface.mtu.saturating_sub(added(context.site))).filter(|mtu| *mtu > 0);
-    Ok(vec![bridge(context, host, context.site.network.mtu.or(rest), false)?])
+    Ok(vec![bridge(context, host, context.site.network.mtu.map(Count::get).or(rest), false)?])
 }
 
 /// The bytes that the way between hosts adds to a packet.

@@ -5,10 +5,11 @@ use super::context::{Context, StepBuildError, unit};
 use super::network::{bridge, share};
 use crate::action::{Action, File};
 use crate::site::Host;
+use crate::site::types::Count;
 
 /// What a node needs before it can be ready: pods leave the site's networks behind the node's own address.
 pub(super) fn files(context: &Context<'_>, host: &Host) -> Result<Vec<Action>, StepBuildError> {
-    let mut actions = vec![bridge(context, host, context.site.network.mtu, true)?];
+    let mut actions = vec![bridge(context, host, context.site.network.mtu.map(Count::get), true)?];
     let others: Vec<&Host> = context.site.hosts.iter().filter(|one| one.is_node() && one.name != host.name).collect();
     actions.extend(routes(context, &others));
     Ok(actions)

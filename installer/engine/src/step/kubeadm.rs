@@ -42,7 +42,7 @@ fn registration(context: &Context<'_>, host: &Host, arguments: &Arguments) -> St
     let taints = if free { "  taints: []\n" } else { "" };
     format!(
         "nodeRegistration:
-  name: {}
+  name: \"{}\"
   criSocket: unix:///run/containerd/containerd.sock
   imagePullPolicy: IfNotPresent
 {taints}{node}patches: {{directory: {PATCHES}}}
@@ -110,21 +110,21 @@ fn cluster(context: &Context<'_>, host: &Host, api: &str, arguments: &Arguments)
     let site = context.site;
     // kubeadm adds each host's own name and address. Those of the other hosts don't belong here: a host more would make every
     // certificate anew.
-    let mut names = vec![site.endpoint.name.clone(), "localhost".into(), "127.0.0.1".into()];
+    let mut names = vec![site.endpoint.name.to_string(), "localhost".into(), "127.0.0.1".into()];
     names.extend(site.endpoint.address.clone());
-    names.extend(site.kubernetes.extra_names.iter().cloned());
+    names.extend(site.kubernetes.extra_names.iter().map(ToString::to_string));
     names.sort();
     names.dedup();
     let names: String = names.iter().map(|name| format!("  - \"{name}\"\n")).collect();
-    let endpoints: String = context.etcd_endpoints(host).iter().map(|url| format!("    - {url}\n")).collect();
+    let endpoints: String = context.etcd_endpoints(host).iter().map(|url| format!("    - \"{url}\"\n")).collect();
     let mut manager = vec![("bind-address", "127.0.0.1".to_owned())];
     // Each node's share of the pod addresses is fixed by the plan; Calico gives addresses away itself.
     manager.push(("allocate-node-cidrs", "false".to_owned()));
     let validity = if arguments.lists {
         format!(
             "certificateValidityPeriod: {}h0m0s\ncaCertificateValidityPeriod: {}h0m0s\nencryptionAlgorithm: ECDSA-P256\n",
-            u64::from(site.kubernetes.certificate_days) * 24,
-            u64::from(site.kubernetes.authority_years) * 365 * 24
+            u64::from(site.kubernetes.certificate_days.get()) * 24,
+            u64::from(site.kubernetes.authority_years.get()) * 365 * 24
         )
     } else {
         String::new()
@@ -133,11 +133,11 @@ fn cluster(context: &Context<'_>, host: &Host, api: &str, arguments: &Arguments)
         "---
 apiVersion: {api}
 kind: ClusterConfiguration
-kubernetesVersion: {version}
-clusterName: {cluster}
+kubernetesVersion: \"{version}\"
+clusterName: \"{cluster}\"
 controlPlaneEndpoint: \"{endpoint}\"
 imageRepository: registry.k8s.io
-{validity}networking: {{podSubnet: \"{pods}\", serviceSubnet: \"{services}\", dnsDomain: {domain}}}
+{validity}networking: {{podSubnet: \"{pods}\", serviceSubnet: \"{services}\", dnsDomain: \"{domain}\"}}
 etcd:
   external:
     endpoints:

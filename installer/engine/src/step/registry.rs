@@ -8,16 +8,18 @@ use ferry_bundle_format::{Arch, Digest};
 use super::base::{FILES, PROGRAMS};
 use super::context::{Context, StepBuildError, authority, unit};
 use crate::action::{Action, DataKind, File, Folder, Push, PushedImage, Run, Subject};
+use crate::host::quote;
 use crate::plan::Step;
 use crate::registry::PROBE_REPOSITORY;
 use crate::site::Host;
+use crate::site::types::DataDir;
 
 const USER: &str = "ferry-registry";
 const OWNED: &str = "root:ferry-registry";
 
 /// The loopback port that accepts content: the one after the public one.
 pub(super) fn push_port(context: &Context<'_>) -> u16 {
-    context.site.registry.port + 1
+    context.site.registry.push_port()
 }
 
 /// The servers of a registry host.
@@ -36,6 +38,7 @@ fn server(context: &mut Context<'_>, host: &Host) -> Result<Vec<Action>, StepBui
     let archive = context.supply.file("registry.tar.gz", arch)?;
     let binary = context.supply.member(archive, "registry")?;
     let data = context.site.registry.data_dir.clone();
+    let home = quote(&data);
     let folder = format!("{FILES}/registry");
     let mut actions = vec![
         Action::Run(
@@ -43,11 +46,11 @@ fn server(context: &mut Context<'_>, host: &Host) -> Result<Vec<Action>, StepBui
                 format!("user {USER}"),
                 Subject::User,
                 format!("id {USER} && getent group {USER}"),
-                format!("id {USER} >/dev/null 2>&1 || {{ : >/var/lib/ferry/before/user-{USER}.made; useradd --system --user-group --no-create-home --home-dir {data} --shell /usr/sbin/nologin {USER}; }}"),
+                format!("id {USER} >/dev/null 2>&1 || {{ : >/var/lib/ferry/before/user-{USER}.made; useradd --system --user-group --no-create-home --home-dir {home} --shell /usr/sbin/nologin {USER}; }}"),
             )
             .undone_by(format!("[ ! -e /var/lib/ferry/before/user-{USER}.made ] || ! id {USER} >/dev/null 2>&1 || userdel {USER}")),
         ),
-        Action::Folder(Folder::new(&data, 0o750).owner("ferry-registry:ferry-registry").data(DataKind::Registry)),
+        Action::Folder(Folder::new(data.as_str(), 0o750).owner("ferry-registry:ferry-registry").data(DataKind::Registry)),
         Action::Folder(Folder::new(&folder, 0o750).owner(OWNED)),
     ];
     let mut shared = vec![context.program(host, &format!("{PROGRAMS}/registry"), binary)?];
@@ -91,12 +94,12 @@ fn server(context: &mut Context<'_>, host: &Host) -> Result<Vec<Action>, StepBui
     Ok(actions)
 }
 
-fn configuration(data: &str, folder: &str, kind: &str, address: &str, read_only: bool, secret: &str) -> String {
+fn configuration(data: &DataDir, folder: &str, kind: &str, address: &str, read_only: bool, secret: &str) -> String {
     format!(
         "version: 0.1
 log: {{level: warn, formatter: text}}
 storage:
-  filesystem: {{rootdirectory: {data}}}
+  filesystem: {{rootdirectory: \"{data}\"}}
   maintenance:
     uploadpurging: {{enabled: {}, age: 168h, interval: 24h, dryrun: false}}
     readonly: {{enabled: {read_only}}}
@@ -112,7 +115,7 @@ http:
     )
 }
 
-fn unit_text(folder: &str, kind: &str, data: &str) -> String {
+fn unit_text(folder: &str, kind: &str, data: &DataDir) -> String {
     format!(
         "[Unit]
 Description=ferry's registry ({kind})
@@ -166,7 +169,7 @@ pub(super) fn content(context: &Context<'_>) -> Result<Push, StepBuildError> {
         images.push(PushedImage { repository: PROBE_REPOSITORY.into(), tag, digest: image.digest(), made: true });
         bytes += image.size();
     }
-    let server = context.site.registry.name.clone();
+    let server = context.site.registry.name.to_string();
     let files = context.fetched();
     bytes += files.iter().map(|file| file.content.size()).sum::<u64>();
     Ok(Push { server, port: push_port(context), images, files, bytes })

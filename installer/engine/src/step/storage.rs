@@ -8,6 +8,7 @@ use crate::action::{Action, DataKind, Folder};
 use crate::plan::Step;
 use crate::site::Host;
 use crate::site::file::StorageKind;
+use crate::site::types::DataDir;
 
 /// Each node's folder of volumes: root's alone, because what lies in it belongs to pods, and not to the host's users. Pods get
 /// their volumes by mounts, and do not pass through it.
@@ -35,7 +36,7 @@ pub(super) fn steps(context: &Context<'_>, host: &Host) -> Result<Vec<Step>, Ste
     Ok(vec![Step::new("storage.local-path", &host.name, "local volumes", actions)])
 }
 
-fn manifest(provisioner: &str, helper: &str, path: &str) -> String {
-    let words = [("{provisioner}", provisioner), ("{helper}", helper), ("{path}", path)];
+fn manifest(provisioner: &str, helper: &str, path: &DataDir) -> String {
+    let words = [("{provisioner}", provisioner), ("{helper}", helper), ("{path}", path.as_str())];
     words.iter().fold(include_str!("local-path.yaml").to_owned(), |text, (word, value)| text.replace(word, value))
 }

@@ -44,7 +44,7 @@ pub(crate) fn sources(site: &Site, host: &Host) -> Vec<String> {
     let is_master = masters.iter().any(|one| one.name == host.name);
     let mut found = Vec::new();
     if is_master || masters.is_empty() {
-        found.extend(site.time.servers.iter().cloned());
+        found.extend(site.time.servers.iter().map(ToString::to_string));
     }
     found.extend(masters.iter().filter(|one| one.name != host.name).map(|one| one.internal.to_string()));
     found

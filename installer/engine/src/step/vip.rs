@@ -83,7 +83,7 @@ WantedBy=multi-user.target
 /// the one by which the other hosts reach this one.
 fn interface(context: &Context<'_>, host: &Host, address: IpAddr) -> Result<String, StepBuildError> {
     if let Some(name) = &context.site.endpoint.interface {
-        return Ok(name.clone());
+        return Ok(name.to_string());
     }
     let network = &context.facts_of(host)?.network;
     let beside = |(own, prefix): &(IpAddr, u8)| {

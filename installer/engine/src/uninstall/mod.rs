@@ -180,7 +180,7 @@ mod tests {
         assert!(text.contains("f_wipe - etcd /var/lib/etcd") && text.contains("f_wipe - volumes "), "{text}");
         assert!(!text.contains("f_wipe - registry") && !text.contains("f_wipe - snapshots"), "{text}");
         // Neither a path that was edited since, nor one that was refused.
-        site.etcd.data_dir = "/srv/x".into();
+        site.etcd.data_dir = "/srv/x".parse().unwrap();
         assert!(!of(&site, &lines).contains("f_wipe - etcd"));
     }
 }

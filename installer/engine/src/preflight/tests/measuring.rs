@@ -14,6 +14,7 @@ use super::super::{Findings, Measurements, Outcome, ProbeFile, measure};
 use super::site::World;
 use crate::host::{Bytes, Command, Host, HostError, LocalHost, Output, Progress, Stream, Upload, quote};
 use crate::site::file::Role;
+use crate::site::types::DataDir;
 
 /// A host that is a network namespace of this machine, with a folder of its own for programs.
 struct InNamespace {
@@ -136,7 +137,7 @@ async fn ports_disks_and_wires_are_measured_and_nothing_stays() {
     };
     let folder = tempfile::tempdir().expect("a folder");
     let mut world = World::healthy();
-    world.site.etcd.data_dir = folder.path().join("not/there yet").display().to_string();
+    world.site.etcd.data_dir = DataDir::of_test(&folder.path().join("not/there yet"));
     // A slow disk is not what is tested.
     world.site.thresholds.insert("disk.fsync".into(), 1e6);
     let probes = BTreeMap::from([("amd64".to_owned(), probe())]);
