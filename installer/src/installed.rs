@@ -49,14 +49,14 @@ pub(crate) fn record(session: &Session, supply: &Supply) -> Result<(), Failure> 
 
 /// The images of a serial, by the digests under which a container runtime knows them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Serial {
+struct Installed {
     product: Name,
     channel: Name,
     serial: u64,
     images: BTreeMap<Digest, String>,
 }
 
-impl Serial {
+impl Installed {
     fn of(lock: &Lock) -> Self {
         let mut images = BTreeMap::new();
         for image in &lock.images {
@@ -68,7 +68,7 @@ impl Serial {
 
 /// Adds a lock's images to those that are known. The newest of them stands last.
 fn remember(path: &Path, lock: &Lock) -> Result<(), Failure> {
-    let new = Serial::of(lock);
+    let new = Installed::of(lock);
     let mut serials = serials(path);
     serials.retain(|one| (&one.product, &one.channel, one.serial) != (&new.product, &new.channel, new.serial));
     serials.push(new);
@@ -79,7 +79,7 @@ fn remember(path: &Path, lock: &Lock) -> Result<(), Failure> {
 
 /// What is known of serials that were installed. A note that is lost costs words, not correctness: images that nobody knows
 /// are a fault.
-fn serials(path: &Path) -> Vec<Serial> {
+fn serials(path: &Path) -> Vec<Installed> {
     std::fs::read(path).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default()
 }
 
@@ -140,7 +140,7 @@ mod tests {
         let path = folder.path().join(IMAGES);
         assert!(images(folder.path()).is_empty());
         let mut lock = ferry_bundle_format::fake::Fake::new(1, 10).lock;
-        let first = Serial::of(&lock).images;
+        let first = Installed::of(&lock).images;
         assert!(!first.is_empty());
         remember(&path, &lock).unwrap();
         remember(&path, &lock).unwrap();

@@ -299,7 +299,9 @@ mod tests {
                 Event::Note { text },
             ]
         };
-        texts(text).iter().for_each(|event| journal.record(event));
+        for event in &texts(text) {
+            journal.record(event);
+        }
         let clean = "«secret» \u{fffd}[2J\u{fffd}«secret»";
         assert_eq!(*display.0.lock().unwrap(), texts(clean), "what is shown");
         journal.keep(&texts(text)[3]);

@@ -145,9 +145,9 @@ fn checks(run: &CheckRun) -> String {
     if run.is_partial() {
         let _ = writeln!(text, "<p class=\"owed\">only: {}</p>", escape(&run.only.join(", ")));
     }
-    let _ = write!(
+    let _ = writeln!(
         text,
-        "<p>{}: {} passed 通过, {} failed 未通过, {} waived 豁免, {} skipped 跳过</p>\n",
+        "<p>{}: {} passed 通过, {} failed 未通过, {} waived 豁免, {} skipped 跳过</p>",
         escape(&run.at.to_string()),
         tally.passed,
         tally.failed,

@@ -18,4 +18,4 @@ pub mod types;
 pub use check::{Outside, read, read_with};
 pub use cidr::{Cidr, CidrError};
 pub use resolved::{Endpoint, Host, Jump, Registry, Site};
-pub(crate) use shape::{distance, nearest};
+pub(crate) use shape::distance;

@@ -31,16 +31,14 @@ pub(super) fn read(file: &Path, text: &str) -> Result<(SiteFile, Problems, Check
     if let Value::Map(list) = &mut tree.value {
         fill(list);
     }
-    match tree.read() {
-        Ok(raw) => Ok((raw, problems, checked)),
-        // What serde says may show a value, which may be a secret.
-        Err(_) => {
-            if problems.list.is_empty() {
-                problems.add_whole("the file is not understood", Some("compare it with `ferry-install site schema`"));
-            }
-            Err(problems)
-        }
+    if let Ok(raw) = tree.read() {
+        return Ok((raw, problems, checked));
     }
+    // What serde says may show a value, which may be a secret: it is not passed on.
+    if problems.list.is_empty() {
+        problems.add_whole("the file is not understood", Some("compare it with `ferry-install site schema`"));
+    }
+    Err(problems)
 }
 
 /// What a refused file lacks, so that the rest of it can be read on.

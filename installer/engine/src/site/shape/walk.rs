@@ -11,8 +11,6 @@ use super::{leaf, nearest, secret};
 
 /// What a check has left.
 pub(crate) struct Checked {
-    /// Whether what is left has every key that is needed.
-    pub(crate) complete: bool,
     /// The paths of what was taken out, such as `hosts[2].roles[0]`.
     pub(crate) gone: Vec<String>,
     /// Lines that may hold a secret in plain text.
@@ -24,8 +22,9 @@ impl Checked {
     pub(crate) fn has_all_hosts(&self) -> bool {
         let of_a_host = |path: &String| {
             let rest = path.strip_prefix("hosts");
-            rest.is_some_and(|rest| {
-                !rest.contains('.') || rest.contains(".roles") || rest.ends_with(".name") || rest.ends_with(".address")
+            rest.is_some_and(|rest| match rest.split_once('.') {
+                Some((_, key)) => key.starts_with("roles") || matches!(key, "name" | "address"),
+                None => true,
             })
         };
         !self.gone.iter().any(of_a_host)
@@ -43,8 +42,9 @@ impl Checked {
 pub(crate) fn check(node: &mut Node, schema: &Schema, text: &str, problems: &mut Problems) -> Checked {
     let mut walk =
         Walk { schema, text, problems, gone: Vec::new(), secret: BTreeSet::new(), words: secret::lines(text) };
-    let complete = walk.node(node, schema, "", false);
-    Checked { complete, gone: walk.gone, secret: walk.secret }
+    // A file that lacks a key that is needed has a problem that says so.
+    let _ = walk.node(node, schema, "", false);
+    Checked { gone: walk.gone, secret: walk.secret }
 }
 
 struct Walk<'a> {
