@@ -175,7 +175,7 @@ impl Day<'_> {
             return Ok(false);
         }
         cluster::nodes(self.bench, 1, 3)?;
-        let taints = cluster::kubectl(&self.bench.driver, 1, "get node node3 -o jsonpath={.spec.taints}")?;
+        let taints = cluster::kubectl(&self.bench.driver, 1, "get node mgr-c -o jsonpath={.spec.taints}")?;
         self.bench.check("a taint without a value is set", taints.contains("lager.example/only"), taints);
         let told = self.report()?;
         self.bench.check("the report is a delivery", told.deliverable(), "");
@@ -209,11 +209,11 @@ impl Day<'_> {
     /// Somebody sets a taint: acceptance fails, says what to type, and a part of it does not replace it.
     fn taint_of_somebody(&self) -> Result<(), Error> {
         let bench = self.bench;
-        cluster::kubectl(&bench.driver, 1, "taint node node2 foo=bar:NoSchedule")?;
+        cluster::kubectl(&bench.driver, 1, "taint node mgr-b foo=bar:NoSchedule")?;
         let ended = self.ended("accept with a taint", self.program("accept", &self.first))?;
         bench.check("a taint of somebody fails acceptance", ended.code == 12, format!("exit code {}", ended.code));
         let said = format!("{}{}", ended.stdout, ended.stderr);
-        bench.check("with what takes it away", said.contains("kubectl taint node node2 foo"), "");
+        bench.check("with what takes it away", said.contains("kubectl taint node mgr-b foo"), "");
         let last: String = said.lines().rev().take(15).collect::<Vec<_>>().join("\n");
         bench.check("what failed is said again at the end", last.contains("nodes.marks"), &last);
         bench.check("and is no delivery", !self.delivered()?, "");
@@ -226,7 +226,7 @@ impl Day<'_> {
             ["partial", "only a part", "only in part"].iter().any(|word| html.to_lowercase().contains(word)),
             "",
         );
-        cluster::kubectl(&bench.driver, 1, "taint node node2 foo-")?;
+        cluster::kubectl(&bench.driver, 1, "taint node mgr-b foo-")?;
         let ended = self.ended("accept without it", self.program("accept", &self.first))?;
         bench.check(
             "without it acceptance ends with 0",
@@ -241,7 +241,7 @@ impl Day<'_> {
         let bench = self.bench;
         let pod = format!(
             "{{apiVersion: apps/v1, kind: Deployment, metadata: {{name: web, namespace: default}}, spec: {{replicas: 1, selector: {{matchLabels: {{app: web}}}}, \
-             template: {{metadata: {{labels: {{app: web}}}}, spec: {{nodeName: node2, terminationGracePeriodSeconds: 0, containers: [{{name: web, image: \"{}:1.0\", imagePullPolicy: Always}}]}}}}}}}}",
+             template: {{metadata: {{labels: {{app: web}}}}, spec: {{nodeName: mgr-b, terminationGracePeriodSeconds: 0, containers: [{{name: web, image: \"{}:1.0\", imagePullPolicy: Always}}]}}}}}}}}",
             maker::IMAGE
         );
         let apply =
