@@ -125,7 +125,7 @@ fn hosts(of: impl IntoIterator<Item = (&'static str, Answer)>) -> BTreeMap<Strin
     of.into_iter().map(host).collect()
 }
 
-const WELL: Answer = || Ok(output(0, "\n@ferry-seen 0 yes\n"));
+const WELL: Answer = || Ok(output(0, "@ferry-marks w\n\n@ferry-seen w 0 yes\n"));
 const SILENT: Answer = || Ok(output(0, "nothing of ours\n"));
 const KILLED: Answer = || Ok(output(137, ""));
 const AWAY: Answer =
@@ -193,7 +193,7 @@ async fn a_look_that_was_killed_is_not_taken_for_no_drift() {
     let drift =
         async |answer| plan::drift(&plan, &hosts([("one", answer)]), &BTreeSet::new(), &workshop).await.unwrap();
     assert!(drift(AWAY).await.is_empty());
-    let changed = drift(|| Ok(output(0, "@ferry-probe 0\nother\n"))).await;
+    let changed = drift(|| Ok(output(0, "@ferry-marks w\n@ferry-probe w 0\nother\n"))).await;
     assert!(changed.len() == 1 && changed[0].now == "other", "{changed:?}");
 }
 

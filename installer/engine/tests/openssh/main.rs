@@ -267,7 +267,7 @@ async fn noisy_shells_and_masks_change_nothing() {
 
 #[tokio::test]
 async fn uploads_work_without_sftp_as_a_user_and_say_what_is_missing() {
-    let before = "mkdir small && mount -t tmpfs -o size=1m tmpfs small";
+    let before = "mkdir small && mount -t tmpfs -o size=1m,mode=755 tmpfs small";
     let Some(sshd) = Sshd::start(&Options { before, ..people() }) else { return };
     let host = ssh::connect(&sshd.host_as("pw", Privilege::SudoPassword(prompt("right-pass"))), &sshd.settings())
         .await
