@@ -48,6 +48,8 @@ pub(crate) enum ExitCode {
     Owed = 14,
     /// Volumes or blocks are missing; more media, or a resend, complete them.
     Incomplete = 15,
+    /// `plan --exit-code`: something is to be done.
+    Open = 16,
     /// Ended by Ctrl-C; a rerun goes on.
     Interrupted = 130,
 }
@@ -63,6 +65,7 @@ impl ExitCode {
             Self::Held => "somebody else is at work",
             Self::Owed => "done, but for hosts that could not be reached",
             Self::Incomplete => "volumes are missing",
+            Self::Open => "something is to be done",
             Self::Interrupted => "stopped on request",
             Self::Bug
             | Self::Input

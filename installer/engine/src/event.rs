@@ -91,6 +91,18 @@ pub enum Event {
         /// Milliseconds.
         ms: u64,
     },
+    /// How much the run has to do, at most. Only a tick: shown, not kept.
+    Work {
+        /// Steps.
+        steps: usize,
+        /// Bytes over the operator's link.
+        bytes: u64,
+    },
+    /// A check of the finished site begins. Only a tick: shown, not kept.
+    Checking {
+        /// Its id.
+        check: String,
+    },
     /// A stage begins.
     Stage {
         /// Its name.
@@ -201,7 +213,7 @@ impl Event {
     /// Whether it is only a tick, which is shown but not kept.
     #[must_use]
     pub fn is_tick(&self) -> bool {
-        matches!(self, Self::Moved { .. })
+        matches!(self, Self::Moved { .. } | Self::Work { .. } | Self::Checking { .. })
     }
 }
 

@@ -7,6 +7,7 @@ pub(crate) use trust::TrustArgs;
 use std::path::PathBuf;
 
 use clap::Parser;
+use clap::error::{ContextKind, ContextValue};
 use ferry_engine::host::Redactor;
 
 use crate::commands::Verb;
@@ -26,7 +27,8 @@ struct Cli {
 const EXIT_CODES: &str =
     "Exit codes: 0 well, 1 bug, 2 command line, 3 site file or plan, 4 bundle refused, 5 bundle not trusted,
 6 hosts have drifted, 7 host unreachable or login refused, 8 secret, 9 this machine, 10 a step failed,
-11 a host is not fit, 12 not accepted, 13 somebody else is at work, 14 done with debts, 15 volumes are missing, 130 interrupted.
+11 a host is not fit, 12 not accepted, 13 somebody else is at work, 14 done with debts, 15 volumes are missing,
+16 something is to be done (plan --exit-code), 130 interrupted.
 A command that was interrupted or failed is simply run again: it goes on where it stopped.";
 
 /// What all verbs share.
@@ -57,7 +59,10 @@ pub(crate) struct Common {
 pub(crate) fn main() -> std::process::ExitCode {
     // The first provider that is installed is the process's; there is only this one.
     drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => nearest_first(error).exit(),
+    };
     let result = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => {
             let result = runtime.block_on(cli.verb.run(&cli.common));
@@ -76,10 +81,27 @@ pub(crate) fn main() -> std::process::ExitCode {
     std::process::ExitCode::from(code as u8)
 }
 
+/// The verbs that a misspelt one is like stand with the nearest last: who reads `instal` sees `uninstall` first. Turned round.
+fn nearest_first(mut error: clap::Error) -> clap::Error {
+    if let Some(ContextValue::Strings(names)) = error.get(ContextKind::SuggestedSubcommand) {
+        let turned = names.iter().rev().cloned().collect();
+        error.insert(ContextKind::SuggestedSubcommand, ContextValue::Strings(turned));
+    }
+    error
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use clap::CommandFactory as _;
+
+    #[test]
+    fn the_nearest_verb_is_suggested_first() {
+        let error = Cli::try_parse_from(["ferry-install", "instal"]).unwrap_err();
+        let text = nearest_first(error).to_string();
+        let (install, uninstall) = (text.find("'install'").unwrap(), text.find("'uninstall'").unwrap_or(usize::MAX));
+        assert!(install < uninstall, "{text}");
+    }
 
     #[test]
     fn every_verb_is_understood_as_the_guide_writes_it() {
@@ -91,6 +113,8 @@ mod tests {
             "check s.yaml --bundle b.ferry --trust k.pub",
             "plan s.yaml --bundle b.ferry --trust k.pub -o p.json",
             "plan --show p.json --all",
+            "plan --show p.json --scripts --exit-code",
+            "plan s.yaml --bundle b.ferry --exit-code",
             "apply p.json s.yaml --bundle b.ferry --trust k.pub",
             "install s.yaml --bundle b.ferry --trust k.pub --accept-host-keys --yes",
             "accept s.yaml --bundle b.ferry --only dns",

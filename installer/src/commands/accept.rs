@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ferry_engine::accept::{self, AcceptNeeds};
-use ferry_engine::event::Event;
+use ferry_engine::accept::{self, AcceptNeeds, Verdicts};
+use ferry_engine::event::{Event, Verdict};
 use ferry_engine::facts::Facts;
 use ferry_engine::run::Workshop;
+use ferry_engine::site::file::Role;
 use ferry_engine::supply::Supply;
 
 use super::{SiteAndBundle, report};
@@ -13,6 +14,7 @@ use crate::cli::Common;
 use crate::failure::{ExitCode, Failure};
 use crate::installed;
 use crate::session::Session;
+use crate::show;
 
 /// Check that the cluster works, by making it work, and write the report.
 #[derive(Debug, clap::Args)]
@@ -77,10 +79,62 @@ pub(crate) async fn execute(
     needs.stop = session.stop.clone();
     let verdicts = accept::run(&site, &hosts, &session.journal, &needs).await;
     session.journal.record(&verdicts.ended());
+    if !session.json {
+        show::text(&failures(&verdicts));
+    }
     report::tell(session, &report::write(session)?);
+    let site = session.site.file.display();
+    show::next(
+        session.json,
+        &if verdicts.well() && verdicts.only.is_empty() {
+            let lead =
+                session.site.with(Role::ControlPlane).next().map_or("a control-plane host", |host| host.name.as_str());
+            format!(
+                "print and sign the report; kubectl is on {lead}, with KUBECONFIG=/etc/kubernetes/admin.conf; \
+             keep the state folder {}",
+                session.state.display()
+            )
+        } else if verdicts.well() {
+            format!("all checks, without --only: ferry-install accept {site} --bundle FILE.ferry")
+        } else {
+            format!("mend what failed, then: ferry-install accept {site} --bundle FILE.ferry")
+        },
+    );
     Ok(match (verdicts.stopped, verdicts.well()) {
         (true, _) => ExitCode::Interrupted,
         (false, true) => ExitCode::Success,
         (false, false) => ExitCode::NotAccepted,
     })
+}
+
+/// What failed, once more: it may stand hundreds of lines above.
+fn failures(verdicts: &Verdicts) -> String {
+    let failed = verdicts.findings.iter().filter(|one| one.1.verdict == Verdict::Failed);
+    let line = |(check, finding): &(&str, accept::Finding)| {
+        let place = if finding.subject.is_empty() { String::new() } else { format!(" {}", finding.subject) };
+        let fix = finding.fix.as_ref().map(|fix| format!("       fix: {fix}\n")).unwrap_or_default();
+        format!("  FAIL {check}{place}: {}\n{fix}", finding.evidence.lines().next().unwrap_or_default())
+    };
+    let lines: String = failed.map(line).collect();
+    if lines.is_empty() { lines } else { format!("what failed:\n{lines}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_failed_is_listed_again() {
+        let finding = |subject: &str, verdict| accept::Finding {
+            subject: subject.into(),
+            verdict,
+            evidence: "first\nsecond".into(),
+            fix: Some("mend it".into()),
+        };
+        let mut verdicts = Verdicts::default();
+        assert_eq!(failures(&verdicts), "");
+        verdicts.findings =
+            vec![("dns.cluster", finding("one", Verdict::Failed)), ("etcd.hash", finding("", Verdict::Passed))];
+        assert_eq!(failures(&verdicts), "what failed:\n  FAIL dns.cluster one: first\n       fix: mend it\n");
+    }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use ferry_bundle_format::lock::Timestamp;
 use ferry_engine::facts::Facts;
-use ferry_engine::plan::{self, Plan};
+use ferry_engine::plan::{self, Plan, Shown};
 use ferry_engine::run::Workshop;
 use ferry_engine::step::Context;
 use ferry_engine::supply::Supply;
@@ -19,12 +19,18 @@ use crate::show;
 /// Say what would be done to every host, and save it; or show a saved plan.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Show a saved plan instead of making one: every command and file, in order, with no secret.
+    /// Show a saved plan instead of making one: every change and what becomes of files, in order, with no secret.
     #[arg(long, value_name = "PLAN.json", conflicts_with_all = ["site", "bundle", "output"])]
     show: Option<PathBuf>,
     /// With --show: also what is as it should be already.
     #[arg(long, requires = "show")]
     all: bool,
+    /// With --show: also every script, exactly as it will run.
+    #[arg(long, requires = "show")]
+    scripts: bool,
+    /// End with exit code 16 if anything is to be done, instead of 0: for a check by night.
+    #[arg(long)]
+    exit_code: bool,
     /// Where to save the plan [default: STATE/plan.json].
     #[arg(short, long, value_name = "PLAN.json")]
     output: Option<PathBuf>,
@@ -46,9 +52,9 @@ pub(crate) async fn run(arguments: &Args, common: &Common) -> Result<ExitCode, F
                 .collect();
             show::text(&format!("{}\n", serde_json::Value::Array(commands)));
         } else {
-            show::text(&plan::show(&plan, arguments.all));
+            show::text(&plan::show(&plan, Shown { all: arguments.all, scripts: arguments.scripts }));
         }
-        return Ok(ExitCode::Success);
+        return Ok(code(&plan, arguments));
     }
     let (Some(site), Some(trust)) = (&arguments.site, &arguments.trust) else {
         return Err(Failure::new(ExitCode::Input, "a plan needs a site file and a bundle")
@@ -75,7 +81,19 @@ async fn planned(
         show::text(&summary(&plan));
         show::text(&format!("saved as {}\n", path.display()));
     }
-    Ok(ExitCode::Success)
+    if plan.open() > 0 {
+        let (plan, site) = (path.display(), session.site.file.display());
+        let text =
+            format!("ferry-install plan --show {plan}; then: ferry-install apply {plan} {site} --bundle FILE.ferry");
+        show::next(common.json, &text);
+    }
+    session.end(true, &format!("{} to do", plan.open()));
+    Ok(code(&plan, arguments))
+}
+
+/// How the command ends: whether anything is to be done is said only to who asks for it.
+fn code(plan: &Plan, arguments: &Args) -> ExitCode {
+    if arguments.exit_code && plan.open() > 0 { ExitCode::Open } else { ExitCode::Success }
 }
 
 /// Makes a plan and looks up how everything stands. The files that were rendered for it are in the vault of the workshop, and

@@ -5,6 +5,7 @@ mod plain;
 
 use std::io::{IsTerminal as _, Write as _};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use ferry_bundle_format::printable::printable;
 use ferry_engine::event::Display;
@@ -17,7 +18,28 @@ pub(crate) use plain::Plain;
 
 /// The display that was asked for.
 pub(crate) fn display(json: bool, verbose: bool) -> Arc<dyn Display> {
-    if json { Arc::new(Json) } else { Arc::new(Plain::new(verbose, std::io::stderr().is_terminal())) }
+    if json {
+        return Arc::new(Json);
+    }
+    // Lines go to standard output, so that is what is asked: colours in a file are noise.
+    let plain = Arc::new(Plain::new(verbose, std::io::stdout().is_terminal()));
+    let watched = Arc::downgrade(&plain);
+    std::thread::spawn(move || {
+        // Until nobody shows anything any more.
+        while let Some(plain) = watched.upgrade() {
+            plain.tick(Instant::now());
+            drop(plain);
+            std::thread::sleep(Duration::from_secs(1));
+        }
+    });
+    plain
+}
+
+/// Says what to type next, beside the output.
+pub(crate) fn next(json: bool, text: &str) {
+    if !json {
+        aside(&format!("next: {text}"));
+    }
 }
 
 /// Prints what a command was asked for. Names and texts of strangers in it cannot drive the terminal.

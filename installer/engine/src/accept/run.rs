@@ -46,6 +46,7 @@ pub async fn run(
             break;
         }
         let begin = Instant::now();
+        journal.record(&Event::Checking { check: check.id.to_owned() });
         let found = look(check, &context).await;
         let ms = u64::try_from(begin.elapsed().as_millis()).unwrap_or(u64::MAX);
         for finding in found {

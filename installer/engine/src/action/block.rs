@@ -35,6 +35,12 @@ impl Block {
         )
     }
 
+    /// A script that prints the lines between the marks, without the marks. `file` is the file as the shell writes it.
+    pub(crate) fn lines_script(&self, file: &str) -> String {
+        let (begin, end) = (quote(&self.begin()), quote(&self.end()));
+        format!("awk -v b={begin} -v e={end} '$0==e{{p=0}} p{{print}} $0==b{{p=1}}' {file}")
+    }
+
     fn whole(&self) -> String {
         format!("{}\n{}{}\n", self.begin(), self.text, self.end())
     }

@@ -40,6 +40,9 @@ pub struct Run {
     pub question: String,
     /// Makes it so. Run under `set -eu`.
     pub command: String,
+    /// Prints on one line what is there instead, if something is: for people who read a plan.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instead: Option<String>,
     /// Takes it back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub undo: Option<String>,
@@ -65,6 +68,7 @@ impl Run {
             about,
             question: question.into(),
             command: command.into(),
+            instead: None,
             undo: None,
             stamped: false,
             seconds: 120,
@@ -93,6 +97,13 @@ impl Run {
         self
     }
 
+    /// With a script that prints what is there instead: then a plan says what changes, and from what.
+    #[must_use]
+    pub fn instead_of(mut self, instead: impl Into<String>) -> Self {
+        self.instead = Some(instead.into());
+        self
+    }
+
     /// With a way back.
     #[must_use]
     pub fn undone_by(mut self, undo: impl Into<String>) -> Self {
@@ -116,7 +127,17 @@ impl Run {
         } else {
             String::new()
         };
-        format!("if {stamp}( {}\n) >/dev/null 2>&1 </dev/null; then echo {YES}; else echo no; fi", self.question)
+        // What is printed becomes part of the plan: one short line of letters, and never the word that means it is so.
+        let no = self.instead.as_ref().map_or_else(
+            || "echo no".to_owned(),
+            |script| {
+                format!(
+                    "f_is=$( ( {script}\n) 2>/dev/null </dev/null | head -n 1 | tr -cd '[:alnum:] .,:/=_+-' | cut -c1-80 )\n\
+                     case $f_is in *[![:space:]]*) [ \"$f_is\" != {YES} ] || f_is=no;; *) f_is=no;; esac; echo \"$f_is\""
+                )
+            },
+        );
+        format!("if {stamp}( {}\n) >/dev/null 2>&1 </dev/null; then echo {YES}; else {no}; fi", self.question)
     }
 
     pub(super) fn part(&self) -> Part {
@@ -138,5 +159,29 @@ impl Run {
         // The lock is not for children that go on living, such as a unit's shim.
         let body = format!("{record}( exec 9>&-\n{}\n)\n{stamp}", self.command);
         Part { what: self.what(), probe: self.probe(), wanted: YES.into(), body, input: Input::None }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_there_instead_is_one_short_line_and_never_a_yes() {
+        for (question, instead, seen) in [
+            ("true", "echo other", "yes"),
+            ("false", "echo false", "false"),
+            ("false", "printf 'two\\nlines'", "two"),
+            ("false", "echo yes", "no"),
+            ("false", ":", "no"),
+            ("false", "exit 3", "no"),
+            ("false", "printf '\\033[2J$(reboot)'", "2Jreboot"),
+        ] {
+            for shell in ["dash", "bash"] {
+                let probe = Run::unless("t", Subject::Other, question, ":").instead_of(instead).probe();
+                let output = std::process::Command::new(shell).args(["-euc", &probe]).output().unwrap();
+                assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), seen, "{shell} {instead}: {output:?}");
+            }
+        }
     }
 }

@@ -1,8 +1,9 @@
 //! A plan on disk: JSON, written whole; read with its version checked first.
 
+use std::fs::Permissions;
+use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-
-use ferry_bundle_format::store::write_atomically;
 
 use super::{FORMAT, Plan};
 
@@ -28,7 +29,7 @@ pub enum PlanFileError {
         source: serde_json::Error,
     },
     /// It was made by another version.
-    #[error("{path} is a plan of form {found}; this ferry reads form {FORMAT}: make the plan anew")]
+    #[error("{path} is a plan of form {found}; this ferry reads form {FORMAT}: make the plan again")]
     Version {
         /// The file.
         path: PathBuf,
@@ -42,7 +43,20 @@ pub fn save(plan: &Plan, path: &Path) -> Result<(), PlanFileError> {
     let mut text =
         serde_json::to_vec_pretty(plan).map_err(|source| PlanFileError::Form { path: path.to_owned(), source })?;
     text.push(b'\n');
-    write_atomically(path, &text).map_err(|source| PlanFileError::File { path: path.to_owned(), source })
+    write(path, &text).map_err(|source| PlanFileError::File { path: path.to_owned(), source })
+}
+
+/// Whole, by rename, and for its owner only: it tells how every host of a site is set up.
+fn write(path: &Path, text: &[u8]) -> std::io::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut file = tempfile::Builder::new()
+        .prefix(".ferry-plan-")
+        .permissions(Permissions::from_mode(0o600))
+        .tempfile_in(folder)?;
+    file.write_all(text)?;
+    file.as_file().sync_all()?;
+    file.persist(path).map_err(|error| error.error)?;
+    std::fs::File::open(folder)?.sync_all()
 }
 
 /// Reads a plan.
@@ -62,4 +76,27 @@ pub fn load(path: &Path) -> Result<Plan, PlanFileError> {
 struct Head {
     #[serde(default)]
     format: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use ferry_bundle_format::Digest;
+    use ferry_bundle_format::lock::Timestamp;
+
+    use super::*;
+
+    #[test]
+    fn a_plan_is_for_its_owner_only_whatever_was_there_before() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("plan.json");
+        std::fs::write(&path, "an old one").unwrap();
+        std::fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
+        let (site, bundle, created) = (Digest::of(b"s"), Digest::of(b"b"), Timestamp::from_unix(0));
+        let plan =
+            Plan { format: FORMAT, cluster: "c".into(), site, bundle, product: "p".into(), created, stages: vec![] };
+        save(&plan, &path).unwrap();
+        assert_eq!(load(&path).unwrap(), plan);
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
 }

@@ -21,8 +21,10 @@ pub use drift::{Drift, drift};
 pub use file::{PlanFileError, load, save};
 pub use narrow::narrow;
 pub use probe::{look, survey};
-pub use show::{commands, show};
+pub use show::{Shown, commands, show};
 pub use summary::{HostSummary, Summary, summary};
+
+use std::collections::BTreeSet;
 
 use ferry_bundle_format::Digest;
 use ferry_bundle_format::lock::Timestamp;
@@ -92,12 +94,26 @@ pub struct Planned {
     /// The text that a file held, where it will be replaced and can be shown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,
+    /// What of a push the registry lacked, where something was to be sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lacking: Option<Lacking>,
+}
+
+/// What a registry lacks of what is pushed into it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lacking {
+    /// Images, by digest.
+    pub images: BTreeSet<Digest>,
+    /// Files, by digest.
+    pub files: BTreeSet<Digest>,
+    /// The bytes of all blobs that have to be sent.
+    pub bytes: u64,
 }
 
 impl Step {
     /// A step of `host`. Whether the run can go on without it is a matter of the host: [`crate::step::stages`] says so for all.
     pub fn new(id: &str, host: &str, title: impl Into<String>, actions: Vec<Action>) -> Self {
-        let actions = actions.into_iter().map(|action| Planned { action, before: None, text: None }).collect();
+        let actions = actions.into_iter().map(Planned::new).collect();
         Self { id: format!("{id}/{host}"), host: host.to_owned(), title: title.into(), essential: true, actions }
     }
 
@@ -109,6 +125,22 @@ impl Step {
 }
 
 impl Planned {
+    /// An action of which nothing is known yet.
+    #[must_use]
+    pub fn new(action: Action) -> Self {
+        Self { action, before: None, text: None, lacking: None }
+    }
+
+    /// How many bytes will cross the operator's link for it.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        if self.is_done() {
+            0
+        } else {
+            self.lacking.as_ref().map_or_else(|| self.action.bytes(), |lacking| lacking.bytes)
+        }
+    }
+
     /// Whether nothing was to be done when the plan was made.
     #[must_use]
     pub fn is_done(&self) -> bool {
@@ -125,6 +157,7 @@ impl Plan {
             for planned in &mut step.actions {
                 planned.before = None;
                 planned.text = None;
+                planned.lacking = None;
             }
         }
         Digest::of(&serde_json::to_vec(&bare).expect("a plan is plain data, with text for keys"))

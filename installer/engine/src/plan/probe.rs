@@ -92,6 +92,11 @@ pub async fn survey(
             let states = look(host.as_ref(), &actions, workshop).await?;
             for (planned, state) in all.into_iter().zip(states) {
                 planned.text = current(host.as_ref(), planned, &state).await?;
+                if let Action::Push(push) = &planned.action
+                    && !state.satisfied
+                {
+                    planned.lacking = Some(registry::lacking(host.as_ref(), push, workshop).await?);
+                }
                 planned.before = Some(state);
             }
             Ok(())
@@ -99,14 +104,69 @@ pub async fn survey(
         .await
 }
 
-/// The text that will be replaced, if it is text that can be shown.
+/// The text that will be replaced, if it is text that everybody on the host may read: the plan is shown, sent and approved, so
+/// nothing goes into it that a host keeps for root.
 async fn current(host: &dyn Host, planned: &Planned, state: &State) -> Result<Option<String>, HostError> {
-    let Action::File(file) = &planned.action else { return Ok(None) };
-    if state.satisfied || !matches!(file.content, Content::Text(_)) || !state.seen.contains(' ') {
+    let (path, print) = match &planned.action {
+        Action::File(file) if matches!(file.content, Content::Text(_)) && state.seen.contains(' ') => {
+            (&file.path, "cat -- \"$f\"".to_owned())
+        }
+        Action::Block(block) if state.seen != "absent" => (&block.path, block.lines_script("\"$f\"")),
+        _ => return Ok(None),
+    };
+    if state.satisfied {
         return Ok(None);
     }
-    let path = quote(&file.path);
-    let script = format!("[ \"$(stat -c %s {path})\" -gt {SHOWN} ] || cat {path}");
-    let output = host.run(&Command::root(script)).await?;
+    let output = host.run(&Command::root(shown(path, &print))).await?;
     Ok(String::from_utf8(output.stdout).ok().filter(|text| !text.contains('\0')))
+}
+
+/// A script that runs `print` if everybody may read the file `$f`, and it is not too large to be shown.
+fn shown(path: &str, print: &str) -> String {
+    format!(
+        "f={}; [ -f \"$f\" ] && [ \"$(stat -Lc %s -- \"$f\")\" -le {SHOWN} ] || exit 0
+f=$(readlink -f -- \"$f\") || exit 0
+case $(stat -c %A -- \"$f\") in ???????r??) ;; *) exit 0;; esac
+d=$f; while [ \"$d\" != / ]; do d=$(dirname -- \"$d\"); case $(stat -c %A -- \"$d\") in *[xt]) ;; *) exit 0;; esac; done
+{print}",
+        quote(path)
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn only_what_everybody_may_read_is_shown() {
+        let folder = tempfile::tempdir_in("/tmp").unwrap();
+        let mode = |path: &std::path::Path, mode| {
+            std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+        };
+        let file = folder.path().join("it's a file");
+        std::fs::write(&file, "password\n").unwrap();
+        let link = folder.path().join("link");
+        std::os::unix::fs::symlink(&file, &link).unwrap();
+        for shell in ["dash", "bash"] {
+            let read = |path: &std::path::Path| {
+                let script = shown(path.to_str().unwrap(), "cat -- \"$f\"");
+                let output = std::process::Command::new(shell).args(["-c", &script]).output().unwrap();
+                assert!(output.stderr.is_empty(), "{output:?}");
+                String::from_utf8(output.stdout).unwrap()
+            };
+            mode(folder.path(), 0o755);
+            mode(&file, 0o644);
+            assert_eq!((read(&file).as_str(), read(&link).as_str()), ("password\n", "password\n"));
+            for hidden in [0o600, 0o640, 0o660] {
+                mode(&file, hidden);
+                assert_eq!((read(&file).as_str(), read(&link).as_str()), ("", ""), "{hidden:o}");
+            }
+            mode(&file, 0o644);
+            mode(folder.path(), 0o700);
+            assert_eq!(read(&file), "", "a folder above it is root's");
+            assert_eq!(read(&folder.path().join("none")), "");
+        }
+    }
 }

@@ -55,7 +55,9 @@ pub fn summary(plan: &Plan) -> Summary {
                 Action::File(_) | Action::Block(_) => host.files += 1,
                 Action::Folder(_) => host.folders += 1,
                 Action::Unit(_) => host.units += 1,
-                Action::Push(push) => host.images += push.images.len(),
+                Action::Push(push) => {
+                    host.images += planned.lacking.as_ref().map_or(push.images.len(), |lacking| lacking.images.len());
+                }
                 Action::Run(run) => match run.about {
                     Subject::Kernel => host.kernel += 1,
                     Subject::Image => host.images += 1,
@@ -68,7 +70,7 @@ pub fn summary(plan: &Plan) -> Summary {
                 Action::Run(run) if matches!(run.about, Subject::Image | Subject::Kubeadm | Subject::Wait) => 2,
                 _ => 0,
             };
-            host.bytes += planned.action.bytes();
+            host.bytes += planned.bytes();
         }
     }
     whole.bytes = whole.hosts.values().map(|host| host.bytes).sum();

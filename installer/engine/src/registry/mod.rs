@@ -9,4 +9,4 @@ mod push;
 pub use files::{FILES_REPOSITORY, FilesManifest, url as file_url};
 pub(crate) use image::MANIFEST;
 pub use image::{PROBE_REPOSITORY, ProbeImage};
-pub use push::{look, push};
+pub use push::{lacking, look, push};

@@ -15,6 +15,7 @@ use crate::action::{Push, PushedFile, PushedImage, State};
 use crate::event::Event;
 use crate::host::{BundleBlob, Bytes, Host, HostError, HostErrorKind, Source};
 use crate::pki::PUSH_USER;
+use crate::plan::Lacking;
 use crate::run::Workshop;
 use crate::supply::SupplyError;
 
@@ -74,6 +75,48 @@ async fn missing<'a>(client: &mut Client, push: &'a Push) -> Result<Vec<&'a Push
         }
     }
     Ok(missing)
+}
+
+/// What `push` would send: images that the registry lacks, and of them the blobs that it has not got from others.
+pub async fn lacking(host: &dyn Host, push: &Push, workshop: &Workshop) -> Result<Lacking, HostError> {
+    let Ok(mut client) = Client::connect(host, &access(host, push, workshop)?).await? else {
+        let images = push.images.iter().map(|image| image.digest).collect();
+        let files = push.files.iter().map(|file| file.content.digest()).collect();
+        return Ok(Lacking { images, files, bytes: push.bytes });
+    };
+    let mut lacking = Lacking::default();
+    let mut blobs: BTreeMap<Digest, u64> = BTreeMap::new();
+    for image in missing(&mut client, push).await? {
+        lacking.images.insert(image.digest);
+        for (digest, size) in blobs_of(image, workshop) {
+            if !blobs.contains_key(&digest) && !client.has(&image.repository, &digest).await? {
+                blobs.insert(digest, size);
+            }
+        }
+    }
+    if files_missing(&mut client, push).await?.is_some() {
+        for file in &push.files {
+            let digest = file.content.digest();
+            if !client.has(files::FILES_REPOSITORY, &digest).await? {
+                lacking.files.insert(digest);
+                blobs.insert(digest, file.content.size());
+            }
+        }
+    }
+    lacking.bytes = blobs.values().sum();
+    Ok(lacking)
+}
+
+/// The blobs of an image, with their sizes.
+fn blobs_of(image: &PushedImage, workshop: &Workshop) -> Vec<(Digest, u64)> {
+    if image.made {
+        let made = workshop.probe_images.iter().find(|made| made.digest() == image.digest);
+        let blobs = made.into_iter().flat_map(|made| [&made.config, &made.layer]);
+        return blobs.map(|blob| (Digest::of(&blob.0), blob.0.len() as u64)).collect();
+    }
+    let locked = workshop.supply.lock().images.iter().find(|one| one.carried().digest == image.digest);
+    let pins = locked.into_iter().flat_map(|one| &one.manifests).flat_map(|one| one.layers.iter().chain([&one.config]));
+    pins.map(|pin| (pin.digest, pin.size)).collect()
 }
 
 /// The manifest of the files, if the registry does not hold it.

@@ -76,6 +76,7 @@ pub async fn run_some(
     stop: &Stop,
 ) -> Done {
     let mut done = Done::default();
+    journal.record(&Event::Work { steps: rounds.iter().map(|round| round.tasks.len()).sum(), bytes: 0 });
     for (n, round) in rounds.iter().enumerate().filter(|(n, _)| which.contains(n)) {
         journal.record(&Event::Stage { name: round.name.clone(), number: n + 1, of: rounds.len() });
         let mut chains: BTreeMap<&str, Vec<&Task>> = BTreeMap::new();

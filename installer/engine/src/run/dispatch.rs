@@ -9,7 +9,7 @@ use super::execute::{self, StepDone, chain};
 use super::{StepError, Workshop};
 use crate::event::{Event, Outcome};
 use crate::host::Host;
-use crate::plan::{Plan, Stage, Step};
+use crate::plan::{Plan, Stage, Step, summary};
 
 /// What a run came to.
 #[derive(Debug, Default)]
@@ -62,6 +62,7 @@ pub async fn apply(
     workshop: &Workshop,
 ) -> Done {
     let mut done = Done { owed: away.clone(), ..Done::default() };
+    workshop.journal.record(&Event::Work { steps: plan.steps().count(), bytes: summary(plan).bytes });
     for (n, stage) in plan.stages.iter().enumerate() {
         let event = Event::Stage { name: stage.name.clone(), number: n + 1, of: plan.stages.len() };
         workshop.journal.record(&event);

@@ -83,10 +83,10 @@ impl Context<'_> {
         self.site.hosts.iter().filter(|host| host.is_node() && self.is_reached(host))
     }
 
-    /// An executable of the bundle on a host. What is large crosses the operator's link once, to the registry's host; every
-    /// other takes it from there, if it can.
+    /// An executable of the bundle on a host. What is large crosses the operator's link once, into the registry; every host
+    /// takes it from there, if it can, and so does the registry's own where another host needs it from there, too.
     pub(super) fn program(&self, host: &Host, path: &str, content: Content) -> Result<Action, StepBuildError> {
-        let fetches = !host.is(Role::Registry) && content.size() >= SMALL && self.facts_of(host)?.has("curl");
+        let fetches = content.size() >= SMALL && self.facts_of(host)?.has("curl") && self.is_shared(host);
         let content = if fetches {
             let (digest, size) = (content.digest(), content.size());
             let name = path.rsplit('/').next().unwrap_or(path).to_owned();
@@ -95,7 +95,16 @@ impl Context<'_> {
         } else {
             content
         };
-        Ok(Action::File(File { path: path.to_owned(), mode: 0o755, owner: "root:root".into(), content }))
+        Ok(executable(path, content))
+    }
+
+    /// Whether what a host takes from the registry is there for others as well: for the host of the registry alone it would
+    /// be stored twice.
+    fn is_shared(&self, host: &Host) -> bool {
+        let arch = |host: &Host| self.facts.get(&host.name).map(|facts| facts.arch.as_str());
+        let fetches = |one: &Host| self.facts.get(&one.name).is_some_and(|facts| facts.has("curl"));
+        !host.is(Role::Registry)
+            || self.site.hosts.iter().any(|one| one.name != host.name && arch(one) == arch(host) && fetches(one))
     }
 
     /// The images of the bundle by the names under which hosts have them, `registry/path:tag`.
@@ -195,6 +204,11 @@ impl Context<'_> {
         }
         self.site.with(Role::Etcd).map(|host| format!("https://{}", authority(host, 2379))).collect()
     }
+}
+
+/// An executable that is sent to its host, which can't take it from a registry.
+pub(super) fn executable(path: &str, content: Content) -> Action {
+    Action::File(File { path: path.to_owned(), mode: 0o755, owner: "root:root".into(), content })
 }
 
 /// `address:port`, with brackets around an IPv6 address.

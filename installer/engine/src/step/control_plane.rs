@@ -187,7 +187,12 @@ pub(super) fn finish(context: &Context<'_>, host: &Host) -> Step {
                 Subject::Objects,
                 format!("{KUBECTL} get nodes -l {pair} -o name | grep -x node/{name}"),
                 format!("{KUBECTL} label --overwrite node {name} {pair}"),
-            );
+            )
+            // A node that has the label with another value shows that value.
+            .instead_of(format!(
+                "{KUBECTL} get node {name} -o jsonpath={}",
+                quote(&format!("{{.metadata.labels.{}}}", key.replace('.', "\\.")))
+            ));
             actions.push(Action::Run(label.retried(2)));
         }
         for taint in &node.taints {

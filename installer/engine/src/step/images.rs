@@ -1,6 +1,8 @@
 //! The images that a node needs before anything asks for them: pulled from the site's registry by digest, under the names
 //! that manifests use, and pinned so that the kubelet's garbage collection leaves them alone.
 
+use ferry_bundle_format::Digest;
+
 use super::base::FILES;
 use super::context::{Context, StepBuildError};
 use super::runtime::CERTS;
@@ -15,8 +17,31 @@ const CONTROL_PLANE: [&str; 3] = ["kube-apiserver", "kube-controller-manager", "
 
 /// The step that pulls a node's images.
 pub(super) fn steps(context: &Context<'_>, host: &Host) -> Result<Vec<Step>, StepBuildError> {
-    let arch = context.arch(host)?;
     let (mut actions, mut sources) = (Vec::new(), Vec::new());
+    for Held { name, by_digest, digest } in held(context, host)? {
+        actions.push(named(&name, &by_digest, &digest.to_string()));
+        sources.push(by_digest);
+    }
+    if !sources.is_empty() {
+        actions.splice(0..0, pulled(&sources));
+    }
+    let step = Step::new("runtime.images", &host.name, "images, pulled and pinned", actions);
+    Ok(vec![step])
+}
+
+/// An image that a node holds.
+struct Held {
+    /// The name that manifests use.
+    name: String,
+    /// Its name with the digest.
+    by_digest: String,
+    digest: Digest,
+}
+
+/// The images that a node holds.
+fn held(context: &Context<'_>, host: &Host) -> Result<Vec<Held>, StepBuildError> {
+    let arch = context.arch(host)?;
+    let mut list = Vec::new();
     for image in &context.supply.lock().images {
         let last = image.name.repository().rsplit('/').next().unwrap_or_default();
         let here = host.is(Role::ControlPlane) || !CONTROL_PLANE.contains(&last);
@@ -27,14 +52,15 @@ pub(super) fn steps(context: &Context<'_>, host: &Host) -> Result<Vec<Step>, Ste
         let digest = image.carried().digest;
         let by_digest = format!("{repository}@{digest}");
         let name = image.name.tag().map_or_else(|| by_digest.clone(), |tag| format!("{repository}:{tag}"));
-        actions.push(named(&name, &by_digest, &digest.to_string()));
-        sources.push(by_digest);
+        list.push(Held { name, by_digest, digest });
     }
-    if !sources.is_empty() {
-        actions.splice(0..0, pulled(&sources));
-    }
-    let step = Step::new("runtime.images", &host.name, "images, pulled and pinned", actions);
-    Ok(vec![step])
+    Ok(list)
+}
+
+/// The names that the runtime itself keeps pinned whenever it pulls them: a pod with `imagePullPolicy: Always` has it write an
+/// image's marks again, and a mark that only somebody else has set is gone then.
+pub(super) fn pinned(context: &Context<'_>, host: &Host) -> Result<Vec<String>, StepBuildError> {
+    Ok(held(context, host)?.into_iter().map(|image| image.name).collect())
 }
 
 /// The command line to images in the namespace of Kubernetes.
@@ -77,7 +103,9 @@ fn named(name: &str, by_digest: &str, digest: &str) -> Action {
     let tag =
         if name == by_digest { String::new() } else { format!("{CTR} tag --force {source} {quoted} >/dev/null\n") };
     let command = format!("{tag}{CTR} label {quoted} io.cri-containerd.pinned=pinned >/dev/null");
-    Action::Run(Run::unless(format!("image {name}"), Subject::Image, question, command).retried(2))
+    // Whoever pulls the image through the runtime takes the mark away.
+    let loose = format!("{CTR} ls name=={quoted} 2>/dev/null | grep -qF {digest} && echo 'no longer pinned'");
+    Action::Run(Run::unless(format!("image {name}"), Subject::Image, question, command).instead_of(loose).retried(2))
 }
 
 #[cfg(test)]

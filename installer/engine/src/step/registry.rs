@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use ferry_bundle_format::{Arch, Digest};
 
 use super::base::{FILES, PROGRAMS};
-use super::context::{Context, StepBuildError, authority, unit};
+use super::context::{Context, StepBuildError, authority, executable, unit};
 use crate::action::{Action, DataKind, File, Folder, Push, PushedImage, Run, Subject};
 use crate::host::quote;
 use crate::plan::Step;
@@ -53,7 +53,7 @@ fn server(context: &mut Context<'_>, host: &Host) -> Result<Vec<Action>, StepBui
         Action::Folder(Folder::new(data.as_str(), 0o750).owner("ferry-registry:ferry-registry").data(DataKind::Registry)),
         Action::Folder(Folder::new(&folder, 0o750).owner(OWNED)),
     ];
-    let mut shared = vec![context.program(host, &format!("{PROGRAMS}/registry"), binary)?];
+    let mut shared = vec![executable(&format!("{PROGRAMS}/registry"), binary)];
     for (file, name) in
         [("tls.crt", format!("registry/{}.crt", host.name)), ("tls.key", format!("registry/{}.key", host.name))]
     {

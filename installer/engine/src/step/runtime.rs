@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::base::FILES;
 use super::context::{Context, StepBuildError, unit};
+use super::images;
 use crate::action::{Action, File, Folder};
 use crate::pki::PULL_LOGIN;
 use crate::plan::Step;
@@ -52,7 +53,8 @@ pub(super) fn steps(context: &mut Context<'_>, host: &Host) -> Result<Vec<Step>,
     for path in ["/etc/containerd", CERTS] {
         actions.push(Action::Folder(Folder::new(path, 0o755)));
     }
-    let config = config(&pause(context, host)?, context.lacks_sys_resource(host)?);
+    let pinned = images::pinned(context, host)?;
+    let config = config(&pause(context, host)?, &pinned, context.lacks_sys_resource(host)?);
     reads.push(Action::File(File::text("/etc/containerd/config.toml", config)));
     reads.push(Action::File(File::text("/etc/systemd/system/containerd.service", UNIT)));
     let containerd = unit("containerd.service", true, &reads);
@@ -86,7 +88,8 @@ fn plugins(context: &Context<'_>, host: &Host) -> Result<Vec<Action>, StepBuildE
 }
 
 /// Version 3 of containerd's configuration: containerd 2.0 or newer.
-fn config(pause: &str, restrict_oom_score: bool) -> String {
+fn config(pause: &str, pinned: &[String], restrict_oom_score: bool) -> String {
+    let pinned: String = (1..).zip(pinned).map(|(n, name)| format!("    image-{n} = \"{name}\"\n")).collect();
     let restrict = if restrict_oom_score {
         "  # The host's root lacks CAP_SYS_RESOURCE: without this no pod starts.\n  restrict_oom_score_adj = true\n"
     } else {
@@ -101,7 +104,7 @@ state = "/run/containerd"
   snapshotter = "overlayfs"
   [plugins."io.containerd.cri.v1.images".pinned_images]
     sandbox = "{pause}"
-  [plugins."io.containerd.cri.v1.images".registry]
+{pinned}  [plugins."io.containerd.cri.v1.images".registry]
     config_path = "{CERTS}"
 
 [plugins."io.containerd.cri.v1.runtime"]
@@ -171,4 +174,17 @@ fn hosts_toml(server: &str, urls: &[String], whole: bool, ca: &str, login: &str)
         ));
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_runtime_pins_what_the_bundle_brings() {
+        let names = ["docker.io/shop/web:2.0".to_owned(), "r:5000/db:1".to_owned()];
+        let text = config("registry.k8s.io/pause:3.10", &names, false);
+        let table = "    sandbox = \"registry.k8s.io/pause:3.10\"\n    image-1 = \"docker.io/shop/web:2.0\"\n    image-2 = \"r:5000/db:1\"\n  [";
+        assert!(text.contains(table), "{text}");
+    }
 }

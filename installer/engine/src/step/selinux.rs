@@ -71,7 +71,7 @@ fn label_step(step: &mut Step, facts: &Facts, own: bool, volumes: Option<&str>) 
 }
 
 fn planned(action: Action) -> Planned {
-    Planned { action, before: None, text: None }
+    Planned::new(action)
 }
 
 /// The policy is told of a folder.
