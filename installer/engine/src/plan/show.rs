@@ -106,10 +106,10 @@ fn show_step(step: &Step, Shown { all, scripts }: Shown, text: &mut String) {
         }
         match together.first().map(|planned| planned.action.way()) {
             Some(Way::Upload) if scripts => {
-                text.push_str("     > upload over SSH to a part file, digest compared, renamed\n")
+                text.push_str("     > upload over SSH to a part file, digest compared, renamed\n");
             }
             Some(Way::Push) if scripts => {
-                text.push_str("     > push by the distribution API through the SSH connection\n")
+                text.push_str("     > push by the distribution API through the SSH connection\n");
             }
             Some(_) | None => {}
         }
