@@ -447,7 +447,7 @@ mod tests {
             format!(r#""mediaType":"{manifest}","manifests":[{d}]"#),
             format!(r#""mediaType":"{index}","config":{d},"layers":[]"#),
             format!(r#""manifests":[],"config":{d}"#),
-            format!(r#""manifests":[null],"annotations":{{}}"#),
+            r#""manifests":[null],"annotations":{}"#.to_owned(),
         ] {
             let json = format!(r#"{{"schemaVersion":2,{members}}}"#);
             assert!(Document::parse(json.as_bytes(), None).is_err(), "{json}");

@@ -45,6 +45,7 @@ const HOMES: [(&str, &[&str]); 30] = [
         "getrandom",
         &[
             "bundle/src/sign/key.rs",
+            "bundle/src/store.rs",
             "bundler/src/source/retry.rs",
             "installer/engine/src/pki/mod.rs",
             "installer/engine/src/host/ssh/wrap.rs",

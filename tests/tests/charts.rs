@@ -67,8 +67,11 @@ fn files(archive: &[u8]) -> BTreeMap<String, Vec<u8>> {
     let top = std::fs::read_dir(folder.path().join("out")).unwrap().next().unwrap().unwrap().path();
     let mut found = BTreeMap::new();
     collect(&top, &top, &mut found);
-    let packed: Vec<_> =
-        found.keys().filter(|path| path.starts_with("charts/") && path.ends_with(".tgz")).cloned().collect();
+    let packed: Vec<_> = found
+        .keys()
+        .filter(|path| path.starts_with("charts/") && path.strip_suffix(".tgz").is_some())
+        .cloned()
+        .collect();
     for path in packed {
         let inner = files(&found.remove(&path).unwrap());
         let name = String::from_utf8(inner["Chart.yaml"].clone()).unwrap();

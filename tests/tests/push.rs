@@ -488,10 +488,10 @@ fn rules_of_a_harbor_are_told_as_what_they_are() {
         assert!(!ended.stderr.contains("refuses the credentials"), "{}", ended.stderr);
         assert_eq!(errors(&ended), 1, "{}", ended.stderr);
         assert!(ended.stderr.contains(error), "{error:?} is not in {}", ended.stderr);
-        if error != "no token for" {
-            assert!(hints(&ended).iter().any(|line| line.contains(hint)), "{hint:?}: {}", ended.stderr);
-        } else {
+        if error == "no token for" {
             assert!(site.harbor.projects().is_empty(), "no project is made that nothing can be pushed to");
+        } else {
+            assert!(hints(&ended).iter().any(|line| line.contains(hint)), "{hint:?}: {}", ended.stderr);
         }
     }
 }

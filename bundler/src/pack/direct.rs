@@ -50,17 +50,14 @@ impl Direct {
         let (length, places) = (bundle.length(), bundle.places());
         let came = read_journal(output.journal(), output.temporary(), &head, length);
         let temporary = output.temporary().to_owned();
-        let file = match &came {
-            Some(_) => {
-                let mut open = OpenOptions::new();
-                let open = open.read(true).write(true).custom_flags(no_links()).open(&temporary);
-                open.map_err(io_error("open", &temporary))?
-            }
-            None => {
-                // Before the file is made: nothing is left where there is no room. What an earlier run left is written over.
-                output.check_space(length.saturating_sub(room::taken_by(&temporary)))?;
-                output.create()?
-            }
+        let file = if came.is_some() {
+            let mut open = OpenOptions::new();
+            let open = open.read(true).write(true).custom_flags(no_links()).open(&temporary);
+            open.map_err(io_error("open", &temporary))?
+        } else {
+            // Before the file is made: nothing is left where there is no room. What an earlier run left is written over.
+            output.check_space(length.saturating_sub(room::taken_by(&temporary)))?;
+            output.create()?
         };
         let allocated = file.metadata().map_or(0, |metadata| std::os::unix::fs::MetadataExt::blocks(&metadata) * 512);
         // The head and the documents are small: they are written every time, whatever was there.

@@ -136,7 +136,12 @@ impl Walk {
 /// What Helm leaves out of `charts/`: names that begin with `_` or `.`.
 fn is_no_subchart(path: &str) -> bool {
     path.strip_prefix("charts/")
-        .is_some_and(|name| name.starts_with(['_', '.']) && !(name.ends_with(".prov") && !name.contains('/')))
+        .is_some_and(|name| name.starts_with(['_', '.']) && (name.contains('/') || !has_end(name, "prov")))
+}
+
+/// Whether a name ends so. Helm compares the ending with its case.
+fn has_end(name: &str, end: &str) -> bool {
+    Path::new(name).extension().is_some_and(|found| found == end)
 }
 
 /// The dependencies that `Chart.yaml` names and `charts/` lacks.
@@ -148,8 +153,8 @@ fn missing_dependencies(metadata: &Value, files: &Files) -> Result<Vec<String>, 
         let Some(below) = path.to_str().and_then(|path| path.strip_prefix("charts/")) else { continue };
         let sub = match below.split_once('/') {
             Some((_, "Chart.yaml")) => metadata_of(bytes),
-            None if below.ends_with(".tgz") => metadata_of_archive(bytes),
-            None if !below.ends_with(".prov") => {
+            None if has_end(below, "tgz") => metadata_of_archive(bytes),
+            None if !has_end(below, "prov") => {
                 return Err(ChartError::Archive(format!(
                     "charts/{below} is no chart, and Helm refuses that: name it in {HELM_IGNORE}, or move it"
                 )));

@@ -205,12 +205,11 @@ fn snapshots(bench: &Bench) -> Result<Vec<Snapshot>, Error> {
         .collect()
 }
 
+/// Runs `install` under a name: its exit code and what it said.
+type Install<'a> = dyn Fn(&str) -> Result<(i32, String), Error> + 'a;
+
 /// Data folders in which something lies are refused, each by name, and nothing is changed.
-fn refused(
-    bench: &Bench,
-    hosts: &Neighbourhood<'_>,
-    install: &dyn Fn(&str) -> Result<(i32, String), Error>,
-) -> Result<(), Error> {
+fn refused(bench: &Bench, hosts: &Neighbourhood<'_>, install: &Install<'_>) -> Result<(), Error> {
     let before = snapshots(bench)?;
     // The registry's on the only host that has one; of the others one each, so that each is found for itself.
     let places = [
