@@ -356,7 +356,7 @@ fn an_unreadable_sector_costs_the_blocks_that_lie_in_it_and_no_more() {
         assert_eq!(joined(only(&gathering)).expect("enough"), file, "{bad:?}");
     }
     // Nothing of it can be read: it is said so, and takes no time for each of its sectors.
-    let nothing = Arc::new(Scratched { bytes: one.clone(), bad: Vec::from([0..length]) });
+    let nothing = Arc::new(Scratched { bytes: one.clone(), bad: std::iter::once(0..length).collect() });
     let gathering = gather([read("0", &volumes[0]), scan(nothing, &|_| ())]);
     assert!(matches!(&gathering.strangers[..], [(_, Stranger::Unreadable(why))] if why.contains("error")));
 }
