@@ -280,7 +280,7 @@ mod tests {
 
     #[test]
     fn what_is_no_yaml_or_multiplies_is_refused() {
-        for text in ["a: [b\n", "a: b\n---\nc: d\n", "a: !!python/object x\n", "\t- x", "a: &b [*b]\n"] {
+        for text in ["a: [b\n", "a: b\n---\nc: d\n", "a: !!python/object x\n", "a:\n\tb: c\n", "a: &b [*b]\n"] {
             assert!(parse(Path::new("a.yaml"), text).is_err(), "{text:?}");
         }
     }
