@@ -13,6 +13,7 @@ mod installed;
 mod leased;
 mod session;
 mod show;
+mod state;
 
 use std::process::ExitCode;
 

@@ -1,8 +1,8 @@
 //! What a verb works with: the site, its state folder, secrets, hosts, journal; and, for those that need it, bundle and vault.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{File, OpenOptions};
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::fs::File;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -27,7 +27,7 @@ use crate::addresses;
 use crate::cli::{Common, TrustArgs};
 use crate::console::Console;
 use crate::failure::{self, ExitCode, Failure};
-use crate::show;
+use crate::{show, state};
 
 /// Between two signs of life of a host while it is accepted: nothing large travels then, so a host that lost its power is
 /// noticed after five of them, not after as many of the usual ones, which leave room for slow links.
@@ -71,8 +71,8 @@ impl Session {
         let state = addresses::state_of(file, &site.cluster, common.state.as_deref());
         let mut builder = std::fs::DirBuilder::new();
         builder.recursive(true).mode(0o700).create(&state).map_err(failure::file("make", &state))?;
-        private(&state)?;
-        let lock = lock(&state)?;
+        state::private(&state)?;
+        let lock = state::lock(&state)?;
         addresses::record(&state, &found)?;
         let redactor = common.redactor.clone();
         let display = show::display(common.json, common.verbose);
@@ -301,52 +301,6 @@ pub(crate) fn now() -> i64 {
     i64::try_from(now.as_secs()).unwrap_or_default()
 }
 
-/// The state folder holds keys and what was seen on hosts: it has to be its owner's alone.
-fn private(state: &Path) -> Result<(), Failure> {
-    let there = std::fs::metadata(state).map_err(failure::file("read", state))?;
-    let ours = std::fs::metadata("/proc/self").map_err(failure::file("read", Path::new("/proc/self")))?;
-    let name = state.display();
-    if there.uid() != ours.uid() {
-        return Err(Failure::new(
-            ExitCode::Machine,
-            format!(
-                "the state folder {name} belongs to user {}, and ferry-install runs as {}",
-                there.uid(),
-                ours.uid()
-            ),
-        )
-        .hint("run ferry-install as its owner, or name another folder with --state"));
-    }
-    if there.mode() & 0o077 != 0 {
-        return Err(Failure::new(
-            ExitCode::Machine,
-            format!(
-                "other users of this machine can enter the state folder {name} (mode {:04o})",
-                there.mode() & 0o7777
-            ),
-        )
-        .hint(format!("chmod 700 {name}")));
-    }
-    Ok(())
-}
-
-fn lock(state: &Path) -> Result<File, Failure> {
-    let path = state.join("lock");
-    let mut options = OpenOptions::new();
-    let file = options
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(&path)
-        .map_err(failure::file("open", &path))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(_) => Err(Failure::new(ExitCode::Held, format!("another ferry-install works in {}", state.display()))
-            .hint("wait for it, or end it; the lock ends with it")),
-    }
-}
-
 /// Whose leases these are.
 fn owner(state: &Path) -> Result<String, Failure> {
     let (owner, copied) = run::owner(state).map_err(|error| {
@@ -416,25 +370,4 @@ fn tail(text: &str) -> String {
     let start = text.len().saturating_sub(SAID);
     let start = (start..text.len()).find(|at| text.is_char_boundary(*at)).unwrap_or(text.len());
     text[start..].trim().to_owned()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::os::unix::fs::PermissionsExt as _;
-
-    #[test]
-    fn a_state_folder_that_others_can_enter_is_refused_with_what_to_type() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let state = folder.path().join("demo.ferry");
-        std::fs::create_dir(&state).expect("made");
-        for mode in [0o755, 0o750, 0o701, 0o777] {
-            std::fs::set_permissions(&state, std::fs::Permissions::from_mode(mode)).expect("changed");
-            let failure = private(&state).expect_err("refused");
-            assert_eq!(failure.code, ExitCode::Machine, "{mode:o}");
-            assert_eq!(failure.hints, [format!("chmod 700 {}", state.display())], "{mode:o}");
-        }
-        std::fs::set_permissions(&state, std::fs::Permissions::from_mode(0o700)).expect("changed");
-        private(&state).expect("the owner's alone");
-    }
 }

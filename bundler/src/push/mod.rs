@@ -8,6 +8,7 @@
 //! up after its manifests, a tag after its index, so that a half push leaves no name that can't be pulled. What is
 //! there already is not put again: a registry may have fixed it.
 
+mod blob;
 mod error;
 mod held;
 mod plan;

@@ -6,19 +6,20 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use ferry_bundle_format::compact::RebuildError;
-use ferry_bundle_format::compact::{BlobCursor, StoredBlob};
+use ferry_bundle_format::compact::StoredBlob;
 use ferry_bundle_format::index::blob_name;
 use ferry_bundle_format::oci::MAX_DOCUMENT;
 use ferry_bundle_format::open::{OpenError, TrustedBundle};
 use ferry_bundle_format::{Digest, Reference};
 use futures_util::StreamExt as _;
 
+use super::blob::InBundle;
 use super::error::PushError;
 use super::held::Held;
 use super::plan::{PushPlan, RepositoryPlan, TaggedDocument};
 use super::project::Projects;
 use crate::event::{Event, Reporter};
-use crate::source::{BlobSource, Mount, OpenBlob, RegistryClient, Repository, SourceError, SourceErrorKind};
+use crate::source::{Mount, RegistryClient, Repository, SourceError, SourceErrorKind};
 
 /// Pushes bundles.
 #[derive(Clone)]
@@ -72,41 +73,6 @@ impl DocumentCounts {
         self.there += more.there;
         self.refused += more.refused;
     }
-}
-
-/// A blob of the archive, as a source that can be read again from any place.
-struct InBundle(StoredBlob);
-
-impl BlobSource for InBundle {
-    fn open(&self, offset: u64) -> OpenBlob<'_> {
-        let blob = self.0.clone();
-        Box::pin(async move { Ok(Box::new(reader(blob, offset)) as _) })
-    }
-}
-
-/// An async reader over a blob, in chunks read on blocking threads.
-fn reader(blob: StoredBlob, offset: u64) -> impl tokio::io::AsyncRead + Send + Unpin {
-    const CHUNK: usize = 512 * 1024;
-    let (size, cursor) = (blob.size(), Arc::new(BlobCursor::new(blob)));
-    let chunks = futures_util::stream::try_unfold(offset, move |at| {
-        let cursor = cursor.clone();
-        async move {
-            if at >= size {
-                return Ok(None);
-            }
-            let read = tokio::task::spawn_blocking(move || {
-                let mut buffer = vec![0; CHUNK];
-                cursor.read_at(at, &mut buffer).map(|n| {
-                    buffer.truncate(n);
-                    Bytes::from(buffer)
-                })
-            });
-            let bytes = read.await.map_err(std::io::Error::other)??;
-            let next = at + bytes.len() as u64;
-            Ok::<_, std::io::Error>(Some((bytes, next)))
-        }
-    });
-    tokio_util::io::StreamReader::new(Box::pin(chunks))
 }
 
 impl Pusher {

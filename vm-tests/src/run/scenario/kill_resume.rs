@@ -6,16 +6,18 @@
 //! once. At the end of a round the cluster is accepted, the snapshots are the same, and nothing was done twice that is not
 //! safe twice. On several hosts the installer is killed where each stage begins, too.
 
+mod sites;
+
 use std::cell::{Cell, RefCell};
-use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use ferry_engine::plan;
 
+use self::sites::{fresh, site_of};
 use crate::error::Error;
 use crate::hosts::{Driver as _, Nspawn};
-use crate::installer::{self, HostLine, SiteOptions};
+use crate::installer::{self, HostLine};
 use crate::program::Program;
 use crate::run::snapshot::{describe, rules};
 use crate::run::trouble::{
@@ -151,37 +153,6 @@ fn undisturbed<'a>(
 /// All hosts' snapshots.
 fn snapshots(bench: &Bench, course: Course) -> Result<Vec<Snapshot>, Error> {
     course.hosts.iter().map(|line| Snapshot::take(&bench.driver, line.host)).collect()
-}
-
-/// The site file.
-fn site_text(bench: &Bench, course: Course) -> Result<String, Error> {
-    match course.hosts {
-        [line] => installer::single_node_site(&bench.driver, line.host, &SiteOptions::default()),
-        lines => installer::site(&bench.driver, "ha", lines, &SiteOptions::default()),
-    }
-}
-
-/// Hosts as new, their site file, and a state folder with nothing but the vault, if one is given.
-fn fresh(bench: &Bench, course: Course, name: &str, vault: Option<&Path>) -> Result<PathBuf, Error> {
-    bench.step(&format!("hosts: as new, {name}"), || {
-        course.hosts.iter().try_for_each(|line| bench.driver.reset(line.host))
-    })?;
-    site_of(bench, course, name, vault)
-}
-
-/// A site file with a state folder of its own, and in that nothing but the vault, if one is given.
-fn site_of(bench: &Bench, course: Course, name: &str, vault: Option<&Path>) -> Result<PathBuf, Error> {
-    let folder = bench.work.join(name);
-    let site = folder.join("site.yaml");
-    let state = installer::state_of(&site);
-    // As ferry makes it: one that others can enter is refused.
-    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&state);
-    made.map_err(Error::file("create", &state))?;
-    std::fs::write(&site, site_text(bench, course)?).map_err(Error::file("write", &site))?;
-    if let Some(vault) = vault {
-        std::fs::copy(vault, state.join("vault.age")).map_err(Error::file("copy", vault))?;
-    }
-    Ok(site)
 }
 
 /// Starts `ferry-install install` for a site with its own state folder.
